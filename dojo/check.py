@@ -1,0 +1,180 @@
+"""The proof of a kata: its stub is red, its right answers green, its wrong ones red and named."""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import io
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from dojo.answers import Library
+from dojo.bank import Bank, Variant
+from dojo.curriculum import Curriculum, Kata
+from dojo.explain import Red
+from dojo.judge import Job, Judgement
+from dojo.results import GREEN
+from dojo.stub import StubError, stub_text
+from dojo.worker import warm_up
+
+LEAST = {"right": 1, "wrong": 3}
+PARALLEL = min(4, os.cpu_count() or 1)
+
+
+@dataclass
+class Proof:
+    """What a kata's check found: `faults` is empty when everything holds."""
+
+    kata: Kata
+    faults: list[str] = field(default_factory=list)
+    tests: int = 0
+    variants: list[Variant] = field(default_factory=list)
+    seconds: float = 0.0
+    texts: dict[str, str] = field(default_factory=dict)
+
+    def line(self) -> str:
+        count = {kind: sum(v.kind == kind for v in self.variants) for kind in LEAST}
+        facts = f"{self.tests} tests, {count['right']} right, {count['wrong']} wrong"
+        state = "ok  " if not self.faults else "FAIL"
+        return f"{state} {self.kata.key:<34} {facts}, {self.seconds:.1f} s"
+
+
+def check(curriculum: Curriculum, katas: list[Kata]) -> Iterator[Proof]:
+    """Prove katas one after the other; the jobs of one run side by side."""
+    os.environ.update(KATA_NO_RECORD="1", OMP_NUM_THREADS="1")
+    process = warm_up()
+    library = Library(curriculum, solutions=True)
+    for kata in katas:
+        proof = Proof(kata)
+        began = time.perf_counter()
+        bank = _static_faults(proof, library)
+        if bank is not None:
+            proof.variants = list(bank.variants)
+            _run(kata, _jobs(proof, bank), process)
+        proof.seconds = time.perf_counter() - began
+        yield proof
+
+
+def _static_faults(proof: Proof, library: Library) -> Bank | None:
+    """What can be said without judging; None where the rest cannot be done."""
+    kata = proof.kata
+    try:
+        bank, stub = library.bank(kata), stub_text(kata)
+    except (Red, StubError) as error:
+        proof.faults.append(str(error))
+        return None
+    if not kata.suite.is_file():
+        proof.faults.append(f"{kata.shown(kata.suite)} is missing")
+        return None
+    if not kata.stub.is_file() or kata.stub.read_text(encoding="utf-8") != stub:
+        proof.faults.append(
+            f"{kata.shown(kata.stub)} is not the stub of its solution: kata reset {kata.name}"
+        )
+    if len(bank.hints) < 3:
+        proof.faults.append(f"{len(bank.hints)} hints, at least 3 are wanted")
+    proof.faults += _variant_faults(bank) + _example_faults(kata, bank)
+    return bank
+
+
+def _variant_faults(bank: Bank) -> list[str]:
+    faults = []
+    for kind, least in LEAST.items():
+        if len(bank.of_kind(kind)) < least:
+            faults.append(f"{len(bank.of_kind(kind))} {kind} answers, at least {least} are wanted")
+    sentences: dict[str, str] = {}
+    for variant in bank.of_kind("wrong"):
+        if not variant.sentence:
+            faults.append(f"{variant.name} has no docstring: its first line names the mistake")
+        elif variant.sentence in sentences:
+            faults.append(f"{variant.name} has the sentence of {sentences[variant.sentence]}")
+        sentences[variant.sentence] = variant.name
+    return faults
+
+
+def _example_faults(kata: Kata, bank: Bank) -> list[str]:
+    """The examples in docstrings are run on the reference."""
+    out = io.StringIO()
+    module = bank.module
+    # of the answer only: variants repeat no examples
+    finder, runner = doctest.DocTestFinder(exclude_empty=True), doctest.DocTestRunner(verbose=False)
+    found = [test for test in finder.find(module, kata.name) if test.examples]
+    with contextlib.redirect_stdout(out):
+        for test in found:
+            runner.run(test, out=out.write)
+    faults = [] if found else ["no docstring has an example (>>>)"]
+    if runner.summarize(verbose=False).failed:
+        faults.append("an example fails:\n" + out.getvalue().strip())
+    return faults
+
+
+Rule = Callable[[Judgement], str]
+
+
+def _jobs(proof: Proof, bank: Bank) -> list[tuple[tuple[str, ...], Rule]]:
+    """Options of every run, and what is at fault with its judgement ('' for nothing)."""
+
+    def stub(judgement: Judgement) -> str:
+        outcome = judgement.outcome
+        proof.tests = outcome.total
+        odd = [r for r in outcome.failures if r.cause != "stub"]
+        if outcome.ended or outcome.passed or len(outcome.results) != outcome.total:
+            return f"the stub: {outcome.passed} of {outcome.total} pass {outcome.ended}".rstrip()
+        return f"the stub fails {odd[0].name} otherwise: {odd[0].message}" if odd else ""
+
+    jobs: list[tuple[tuple[str, ...], Rule]] = [((), stub)]
+    jobs.append((("--solutions",), lambda judgement: _not_green("the reference", judgement)))
+    for variant in bank.variants:
+        options = ("--solutions", "--variant", variant.name)
+        jobs.append((options, _rule(proof, variant)))
+    return [(options, _collecting(proof, rule)) for options, rule in jobs]
+
+
+def _rule(proof: Proof, variant: Variant) -> Rule:
+    def wrong(judgement: Judgement) -> str:
+        proof.texts[variant.name] = judgement.printed
+        if judgement.outcome.verdict == GREEN:
+            return f"wrong answer {variant.name} passes every test"
+        if judgement.outcome.ended:
+            return f"wrong answer {variant.name}: {judgement.outcome.ended}"
+        if variant.sentence not in " ".join(judgement.printed.split()):
+            return f"wrong answer {variant.name} is red, but its sentence is not printed"
+        return ""
+
+    if variant.kind == "wrong":
+        return wrong
+    return lambda judgement: _not_green(f"right answer {variant.name}", judgement)
+
+
+def _not_green(who: str, judgement: Judgement) -> str:
+    outcome = judgement.outcome
+    if outcome.verdict == GREEN:
+        return ""
+    first = outcome.first
+    why = outcome.ended or (f"{first.name}: {first.message}" if first else "not all tests ran")
+    return f"{who} is {outcome.verdict}: {why}"
+
+
+def _collecting(proof: Proof, rule: Rule) -> Rule:
+    def collect(judgement: Judgement) -> str:
+        fault = rule(judgement)
+        if fault:
+            proof.faults.append(fault)
+        return fault
+
+    return collect
+
+
+def _run(kata: Kata, jobs: list[tuple[tuple[str, ...], Rule]], process: type) -> None:
+    """Run the jobs, a few at a time."""
+    waiting, running = list(reversed(jobs)), []
+    while waiting or running:
+        while waiting and len(running) < PARALLEL:
+            options, rule = waiting.pop()
+            running.append((Job(kata, options, start=process), rule))
+        for entry in list(running):
+            job, rule = entry
+            if job.ended(0.02):
+                running.remove(entry)
+                rule(job.finish())

@@ -1,0 +1,155 @@
+"""The checking helpers of suites: each says what is wrong in words and numbers.
+
+Only numpy is imported here, so that a kata without torch stays fast. Comparison happens in
+float64 (or in integers) on copies; names are bound at import, before any answer runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from dojo.answers import answer, current
+from dojo.explain import Red, describe, is_tensor, number, raised_text, side_by_side
+
+__all__ = ["Red", "answer", "expect", "refuses", "same", "same_value"]
+
+_abs, _isnan, _argmax, _array = np.abs, np.isnan, np.argmax, np.asarray
+_TOLERANCE = {"float16": 1e-2, "bfloat16": 2e-2, "float32": 2e-5, "float64": 1e-9}
+
+
+def expect(holds: object, message: str, observed: Any = None) -> None:
+    """The rule in `message` holds, else red. Say in it what was seen and what was wanted."""
+    if not holds:
+        raise Red(message, observed)
+
+
+def same_value(got: Any, expected: Any, *, tolerance: float = 0.0) -> None:
+    """A plain value: number, bool, string, None, or a tuple or list of these, and of that type.
+
+    numpy scalars are accepted where numbers are wanted; True is no 1 and 3.0 is no 3.
+    """
+    _returned_something(got, expected)
+    if _value_fits(got, expected, tolerance):
+        return
+    kind = type(got).__name__
+    unlike = "" if _family(got) == _family(expected) else f" (a {kind})"
+    raise Red(f"got {describe(got)}{unlike}, expected {describe(expected)}", ("value", got))
+
+
+def _family(value: Any) -> Any:
+    if isinstance(value, (bool, np.bool_)):
+        return bool
+    if isinstance(value, (int, np.integer)):
+        return int
+    if isinstance(value, (float, np.floating)):
+        return float
+    return type(value)
+
+
+def _value_fits(got: Any, expected: Any, tolerance: float) -> bool:
+    if _family(got) != _family(expected):
+        return False
+    if isinstance(expected, (tuple, list)):
+        pairs = zip(got, expected, strict=False)
+        return len(got) == len(expected) and all(_value_fits(a, b, tolerance) for a, b in pairs)
+    if _family(expected) is float:
+        return bool(_abs(got - expected) <= tolerance) or got == expected
+    return bool(got == expected)
+
+
+def same(got: Any, expected: Any, *, tolerance: float | None = None, what: str = "") -> None:
+    """Arrays or tensors: kind, shape, dtype, then every cell.
+
+    tolerance is relative to the largest expected magnitude (2e-5 for float32, 1e-9 for
+    float64), so that sums in another order, FFT or float64 inside all pass. Integers
+    are compared exactly. `what` names the thing compared where it is not the result.
+    """
+    prefix = f"{what}: " if what else ""
+    _returned_something(got, expected, prefix)
+    _same_kind(got, expected, prefix)
+    if tuple(got.shape) != tuple(expected.shape):
+        raise Red(
+            f"{prefix}the shape is {tuple(got.shape)}, expected {tuple(expected.shape)}",
+            ("shape", tuple(got.shape)),
+        )
+    if got.dtype != expected.dtype:
+        short = [str(v.dtype).removeprefix("torch.") for v in (got, expected)]
+        raise Red(f"{prefix}the dtype is {short[0]}, expected {short[1]}", ("dtype", short[0]))
+    _same_cells(plain(got), plain(expected), tolerance, str(expected.dtype), prefix)
+
+
+def plain(value: Any) -> np.ndarray:
+    """A tensor or array as a numpy array of its own: float64, or integers as they are."""
+    if is_tensor(value):
+        value = value.detach().cpu()
+        value = value.double().numpy() if value.is_floating_point() else value.numpy()
+    value = _array(value)
+    return value.astype(np.float64) if value.dtype.kind == "f" else value.copy()
+
+
+def _returned_something(got: Any, expected: Any, prefix: str = "") -> None:
+    if got is None and expected is not None:
+        raise Red(f"{prefix}got None: is there a return?", ("value", None))
+
+
+def _same_kind(got: Any, expected: Any, prefix: str) -> None:
+    if is_tensor(got) != is_tensor(expected) or not hasattr(got, "shape"):
+        wanted = "a torch.Tensor" if is_tensor(expected) else "a numpy array"
+        raise Red(f"{prefix}got {_a(got)}, expected {wanted}", ("kind", type(got).__name__))
+
+
+def _a(value: Any) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name} ({describe(value)})"
+
+
+def _same_cells(
+    got: np.ndarray, expected: np.ndarray, tolerance: float | None, dtype: str, prefix: str
+) -> None:
+    if expected.size == 0:
+        return
+    if expected.dtype.kind == "f":
+        share = _TOLERANCE[dtype.removeprefix("torch.")] if tolerance is None else tolerance
+        finite = expected[np.isfinite(expected)]
+        most = float(_abs(finite).max()) if finite.size else 0.0
+        with np.errstate(invalid="ignore"):
+            differs = ~(_abs(got - expected) <= share * max(most, 1e-3)) & (got != expected)
+        differs &= ~(_isnan(got) & _isnan(expected))
+    else:
+        differs = _array(got != expected)
+    if not differs.any():
+        return
+    where = tuple(int(i) for i in np.unravel_index(_argmax(differs), differs.shape))
+    values = f"got {number(got[where])}, expected {number(expected[where])}"
+    if differs.size == 1:
+        raise Red(f"{prefix}{values}", ("cells", got))
+    share = f"{int(differs.sum())} of {differs.size} cells are wrong"
+    message = f"{prefix}{share}, first at {list(where)}: {values}"
+    raise Red(message, ("cells", got), side_by_side(got, expected))
+
+
+def refuses(call: Callable, *args: Any, because: str, **kwargs: Any) -> None:
+    """`call(*args, **kwargs)` raises ValueError. `because` completes "... is refused: "."""
+    try:
+        got = call(*args, **kwargs)
+    except ValueError:
+        return
+    except (NotImplementedError, Red):
+        raise
+    except Exception as error:
+        raise Red(
+            f"raised {raised_text(error)}; a ValueError is wanted, for {because}",
+            ("raised", type(error).__name__),
+        ) from error
+    raise Red(
+        f"returned {describe(got)}; a ValueError is wanted, for {because}",
+        ("value", plain(got) if hasattr(got, "shape") else got),
+    )
+
+
+def last_call() -> str:
+    """The last call of an answer, with its shapes."""
+    return current.call

@@ -1,0 +1,103 @@
+"""Name the mistake: run the failed test on every known mistake and compare what they give.
+
+A mistake is named when, in the same test, at the same check, it gives exactly what the
+learner's answer gave (values, shapes, exceptions), and when it passes every test that the
+learner's answer passes. Otherwise silence.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dojo.bank import Bank, Variant
+from dojo.explain import is_tensor
+from dojo.results import FAILED, PASSED, Result
+
+BUDGET = 3.0  # seconds a kata's diagnosis may take at the most
+
+
+@dataclass
+class Replay:
+    """One test that was run, and how to run it again on another answer."""
+
+    result: Result
+    again: Callable[[Variant], Result]
+
+
+def alike(a: Any, b: Any) -> bool:
+    """The same observation, but for the order of float operations; never raises."""
+    try:
+        return _alike(a, b)
+    except Exception:
+        return False
+
+
+def _alike(a: Any, b: Any) -> bool:
+    if is_tensor(a) or is_tensor(b) or isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return _arrays_alike(a, b)
+    if isinstance(a, (bool, str, type(None))) or isinstance(b, (bool, str, type(None))):
+        return type(a) is type(b) and a == b
+    if isinstance(a, (int, float, np.number)) and isinstance(b, (int, float, np.number)):
+        kinds = isinstance(a, (int, np.integer)) == isinstance(b, (int, np.integer))
+        return kinds and bool(np.isclose(a, b, rtol=1e-5, atol=1e-8, equal_nan=True))
+    if isinstance(a, (list, tuple)) and type(a) is type(b):
+        return len(a) == len(b) and all(map(_alike, a, b))
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_alike(a[key], b[key]) for key in a)
+    return type(a) is type(b) and bool(a == b)
+
+
+def _arrays_alike(a: Any, b: Any) -> bool:
+    a, b = (np.asarray(v.detach().cpu() if is_tensor(v) else v) for v in (a, b))
+    if a.shape != b.shape:
+        return False
+    if a.dtype.kind not in "fiub" or b.dtype.kind not in "fiub":
+        return bool((a == b).all())
+    size = float(np.abs(b[np.isfinite(b)]).max(initial=0.0))
+    return bool(np.allclose(a, b, rtol=1e-5, atol=1e-5 * size + 1e-12, equal_nan=True))
+
+
+def name_mistakes(replays: list[Replay], bank: Bank) -> None:
+    """Write the sentence of the matching mistake into every failed result that has one."""
+    deadline = time.perf_counter() + BUDGET
+    # a mistake that also shows in later failures is the likelier one
+    tallies: dict[str, int] = {}
+    matches: dict[str, list[Variant]] = {}
+    excluded: set[str] = set()
+    failed = [r for r in replays if r.result.outcome == FAILED and r.result.observed is not None]
+    passed = [r for r in replays if r.result.outcome == PASSED]
+    for replay in failed:
+        for variant in bank.of_kind("wrong"):
+            late = time.perf_counter() > deadline
+            if late or variant.name in excluded or not _matches(replay, variant):
+                continue
+            if variant.name not in tallies and _fails_where_passed(passed, variant, deadline):
+                excluded.add(variant.name)
+                continue
+            tallies[variant.name] = tallies.get(variant.name, 0) + 1
+            matches.setdefault(replay.result.name, []).append(variant)
+    for replay in failed:
+        found = matches.get(replay.result.name, [])
+        if found:
+            replay.result.diagnosis = max(found, key=lambda v: tallies[v.name]).sentence
+
+
+def _matches(replay: Replay, variant: Variant) -> bool:
+    if replay.result.seconds > BUDGET / 4:
+        return False
+    other = replay.again(variant)
+    return other.outcome == FAILED and alike(other.observed, replay.result.observed)
+
+
+def _fails_where_passed(passed: list[Replay], variant: Variant, deadline: float) -> bool:
+    for replay in passed:
+        if time.perf_counter() > deadline or replay.result.seconds > BUDGET / 4:
+            continue
+        if replay.again(variant).outcome == FAILED:
+            return True
+    return False

@@ -1,0 +1,69 @@
+"""The line from a judging process to whoever started it: JSON lines in a file.
+
+Who started it decides the verdict from these lines, not from the exit status: an answer
+can end its process at any moment and with any status.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from dojo.results import Outcome, Result, from_json, to_json
+
+VARIABLE = "KATA_EVENTS"
+
+
+def send(event: str, **fields: Any) -> None:
+    """Append one event, if somebody listens."""
+    path = os.environ.get(VARIABLE)
+    if not path:
+        return
+    plain = {key: _plain(value) for key, value in fields.items()}
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps({"event": event, **plain}) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Result):
+        return to_json(value)
+    if isinstance(value, Outcome):
+        return [to_json(result) for result in value.results.values()]
+    return value
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """All whole lines of the file; a line cut by a killed process is left out."""
+    events = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            events.append(json.loads(line))
+        except ValueError:
+            break
+    return events
+
+
+def outcome_of(kata: str, events: list[dict[str, Any]]) -> tuple[Outcome, int, str]:
+    """From events: the outcome as far as it went, the record's row, the running test if any.
+
+    A finished kata has no running test.
+    """
+    outcome, row, running = Outcome(kata), 0, ""
+    for event in events:
+        if event.get("kata") != kata:
+            continue
+        if event["event"] == "begin":
+            outcome.expected, row = event["expected"], event["row"]
+            running = "the first test"
+        elif event["event"] == "test":
+            running = event["name"]
+        elif event["event"] == "result":
+            result = from_json(event["result"])
+            outcome.results[result.name] = result
+        elif event["event"] == "kata":
+            outcome.results = {r["name"]: from_json(r) for r in event["outcome"]}
+            running = ""
+    outcome.seconds = sum(result.seconds for result in outcome.results.values())
+    return outcome, row, running

@@ -1,0 +1,130 @@
+"""Values, calls and places in words: what a learner reads when an answer is wrong."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+WIDTH = 80
+
+
+class Red(AssertionError):
+    """A rule does not hold.
+
+    message: one line, what is wrong in words and numbers. lines: at most a few more.
+    observed: what the answer gave, compared with what each known mistake gives.
+    """
+
+    def __init__(self, message: str, observed: Any = None, lines: tuple[str, ...] = ()):
+        super().__init__(message)
+        self.message = message
+        self.observed = message if observed is None else observed
+        self.lines = lines
+
+
+def is_tensor(value: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def number(value: Any) -> str:
+    """A number as a person writes it: five digits are enough to see a difference."""
+    if isinstance(value, (bool, np.bool_)):
+        return str(bool(value))
+    if isinstance(value, (int, np.integer)):
+        return str(int(value))
+    if isinstance(value, (float, np.floating)):
+        return f"{float(value):.5g}"
+    return str(value)
+
+
+def describe(value: Any) -> str:
+    """A value in a few words: shape and dtype of arrays, the text of small things."""
+    if isinstance(value, np.ndarray) or is_tensor(value):
+        usual = "float64" if isinstance(value, np.ndarray) else "float32"
+        dtype = str(value.dtype).removeprefix("torch.")
+        return str(tuple(value.shape)) + ("" if dtype == usual else f" {dtype}")
+    if isinstance(value, (bool, int, float, np.generic)):
+        return number(value)
+    if isinstance(value, (list, tuple)):
+        return _describe_items(value)
+    if isinstance(value, str):
+        return _short(repr(value))
+    if value is None:
+        return "None"
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.nn.Module):
+        return f"a {type(value).__name__}"
+    if callable(value):
+        return getattr(value, "__name__", type(value).__name__)
+    return _short(repr(value)) if type(value).__repr__ is not object.__repr__ else _kind(value)
+
+
+def _describe_items(value: list | tuple) -> str:
+    items = [describe(item) for item in value[:6]] + (["..."] if len(value) > 6 else [])
+    inside = ", ".join(items) + ("," if len(value) == 1 and isinstance(value, tuple) else "")
+    return f"[{inside}]" if isinstance(value, list) else f"({inside})"
+
+
+def _short(text: str, most: int = 60) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def _kind(value: Any) -> str:
+    return f"a {type(value).__name__}"
+
+
+def call_text(name: str, function: Callable, args: tuple, kwargs: dict) -> str:
+    """`conv2d(x (2, 3, 7, 5), weight (4, 3, 2, 3), stride=2)`: a call with its shapes."""
+    try:
+        names = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        names = []
+    parts = []
+    for index, value in enumerate(args):
+        text = describe(value)
+        named = index < len(names) and text.startswith(("(", "["))
+        shaped = isinstance(value, np.ndarray) or is_tensor(value)
+        parts.append(f"{names[index]} {text}" if named and shaped else text)
+    for key, value in kwargs.items():
+        shaped = isinstance(value, np.ndarray) or is_tensor(value)
+        parts.append(f"{key} {describe(value)}" if shaped else f"{key}={describe(value)}")
+    return f"{name}({', '.join(parts)})"
+
+
+def side_by_side(got: np.ndarray, expected: np.ndarray) -> tuple[str, ...]:
+    """Two small grids next to each other, or nothing where they would not fit a screen."""
+    if got.ndim != 2 or got.shape != expected.shape or not 0 < got.shape[0] <= 4:
+        return ()
+    left, right = _grid(got), _grid(expected)
+    width = max(len(left[0]), len("got"))
+    if width + len(right[0]) + 10 > WIDTH - 4:
+        return ()
+    rows = [f"{'got':<{width}}   expected"]
+    rows += [f"{a:<{width}}   {b}" for a, b in zip(left, right, strict=True)]
+    return tuple(rows)
+
+
+def _grid(array: np.ndarray) -> list[str]:
+    cells = [[number(cell) for cell in row] for row in array.tolist()]
+    width = max(len(cell) for row in cells for cell in row)
+    return [" ".join(f"{cell:>{width}}" for cell in row) for row in cells]
+
+
+def learner_line(error: BaseException, path: str) -> tuple[int, str] | None:
+    """Line number and text of the innermost frame of `error` that stands in `path`."""
+    if isinstance(error, SyntaxError) and error.filename == path and error.lineno:
+        return error.lineno, (error.text or "").strip()
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == path]
+    return (frames[-1].lineno or 0, (frames[-1].line or "").strip()) if frames else None
+
+
+def raised_text(error: BaseException) -> str:
+    """`ValueError: text` in one line."""
+    return _short(f"{type(error).__name__}: {error}".removesuffix(": "), 150)

@@ -1,0 +1,117 @@
+"""Watches over what an answer must not touch: its arguments, the suite's tools, the exit."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from dojo.explain import Red, is_tensor
+
+# What suites and their oracles compute with. An answer that replaces one of these judges itself.
+TOOLS = (
+    "builtins", "math", "os", "pytest", "numpy", "numpy.testing", "numpy.linalg", "torch",
+    "torch.autograd", "torch.linalg", "torch.nn", "torch.nn.functional", "torch.testing",
+    "dojo.answers", "dojo.checks", "dojo.tensors", "dojo.explain", "dojo.guard",
+)  # fmt: skip
+CLASSES = (("torch", "Tensor"), ("torch.nn", "Module"), ("torch.nn", "Conv2d"))
+
+
+class ToolGuard:
+    """Remembers the tools as they are now; `check` puts replaced ones back and says which."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[str, Any, dict[str, Any]]] = []
+
+    def remember(self) -> None:
+        known = {name for name, _, _ in self.kept}
+        owners: list[tuple[str, Any]] = [(n, sys.modules[n]) for n in TOOLS if n in sys.modules]
+        for module, name in CLASSES:
+            if module in sys.modules:
+                owners.append((f"{module}.{name}", getattr(sys.modules[module], name)))
+        for name, owner in owners:
+            if name not in known:
+                tools = {k: v for k, v in vars(owner).items() if callable(v)}
+                self.kept.append((name, owner, tools))
+
+    def check(self) -> None:
+        replaced = []
+        for name, owner, tools in self.kept:
+            now = vars(owner)
+            changed = [key for key, value in tools.items() if now.get(key) is not value]
+            for key in changed:
+                replaced.append(f"{name}.{key}")
+                setattr(owner, key, tools[key])
+        if replaced:
+            raise Red(f"the answer replaced {', '.join(replaced[:3])}: it may not touch the tools")
+
+
+@contextmanager
+def no_hard_exit() -> Iterator[None]:
+    """`os._exit` in the judged thread becomes a red; in other threads and children it works."""
+    real, thread, process = os._exit, threading.get_ident(), os.getpid()
+
+    def refuse(status: int = 0) -> None:
+        if threading.get_ident() != thread or os.getpid() != process:
+            real(status)
+        raise Red(f"the answer called os._exit({status}) instead of returning")
+
+    os._exit = refuse
+    try:
+        yield
+    finally:
+        if os._exit is refuse:
+            os._exit = real
+
+
+@contextmanager
+def untouched_arguments(target: Callable, args: tuple, kwargs: dict) -> Iterator[None]:
+    """Arrays, tensors and lists handed in are as before, also after an exception."""
+    import inspect
+
+    try:
+        handed = inspect.signature(target).bind(*args, **kwargs).arguments
+    except (TypeError, ValueError):
+        handed = {f"number {i}": value for i, value in enumerate(args)} | kwargs
+    before = {name: _state(value) for name, value in handed.items()}
+    try:
+        yield
+    finally:
+        for name, state in before.items():
+            if _state(handed[name]) != state:
+                raise Red(
+                    f"the answer changed its argument {name}: what is handed in stays as it is"
+                )
+
+
+def _state(value: Any) -> Any:
+    """Something that differs as soon as `value` was changed in place."""
+    if isinstance(value, np.ndarray):
+        return (value.shape, value.dtype.str, value.tobytes())
+    if is_tensor(value):
+        return _tensor_state(value)
+    if isinstance(value, (list, tuple)):
+        return (type(value), [_state(item) for item in value])
+    if isinstance(value, dict):
+        return [(key, _state(item)) for key, item in value.items()]
+    return id(value)
+
+
+def _tensor_state(value: Any) -> Any:
+    own = (tuple(value.shape), str(value.dtype), value.requires_grad)
+    if value.is_leaf:
+        own += (None if value.grad is None else _tensor_state(value.grad),)
+    if value.device.type == "meta" or value.is_sparse:
+        return (*own, value._version)
+    plain = value.detach().cpu()
+    if not plain.dtype.is_floating_point or plain.dtype.itemsize > 2:
+        return (*own, plain.numpy().tobytes())
+    return (*own, plain.float().numpy().tobytes())
+
+

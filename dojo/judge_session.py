@@ -1,0 +1,210 @@
+"""One pytest session's judging: answers, seeds, guards, results, diagnosis, records."""
+
+from __future__ import annotations
+
+import inspect
+import random
+import sqlite3
+import sys
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from dojo import events
+from dojo.answers import Library, current, judging
+from dojo.bank import Bank, Variant, first_line
+from dojo.curriculum import Curriculum, Kata
+from dojo.diagnose import Replay, name_mistakes
+from dojo.explain import Red
+from dojo.failure import Blocked, explain, is_stub_error
+from dojo.guard import ToolGuard, no_hard_exit
+from dojo.needs import blocked_by
+from dojo.report import verdict_lines
+from dojo.results import GREEN, PASSED, Outcome, Result
+from dojo.store import Store, open_store
+
+
+class JudgeSession:
+    """State of one run; the plugin's hooks call in here."""
+
+    def __init__(self, curriculum: Curriculum, seed: int, solutions: bool, variant: str | None):
+        self.curriculum = curriculum
+        self.seed = seed
+        self.solutions = solutions
+        self.variant = variant
+        self.library = Library(curriculum, solutions)
+        self.answers = self.library if solutions else Library(curriculum, solutions=True)
+        self.guard = ToolGuard()
+        self.outcomes: dict[str, Outcome] = {}
+        self.replays: dict[str, list[Replay]] = {}
+        self.begun: dict[str, int] = {}
+        self.blocks: dict[str, str] = {}
+        self.stopped: dict[str, str] = {}
+        self._last: tuple[str, Any] = ("", None)
+        self._store: Store | None = None
+
+    @property
+    def store(self) -> Store:
+        if self._store is None:
+            self._store = Store(None) if self.solutions else open_store(self.curriculum.root)
+        return self._store
+
+    def outcome(self, kata: Kata) -> Outcome:
+        return self.outcomes.setdefault(kata.name, Outcome(kata.name))
+
+    def rng(self, test: str) -> Any:
+        import numpy as np
+
+        return np.random.default_rng([self.seed, zlib.crc32(test.encode())])
+
+    # -- one test
+
+    @contextmanager
+    def judged(self, kata: Kata, test: str) -> Iterator[None]:
+        """Around the call of one test: whose answer, which seeds, what is watched."""
+        self._begin(kata)
+        events.send("test", kata=kata.name, name=test)
+        self.guard.remember()
+        self._seed_globals()
+        self._last = ("", None)
+        with judging(kata, self.library, self._override(kata)):
+            if kata.name in self.stopped:
+                raise Red(self.stopped[kata.name])
+            try:
+                with no_hard_exit(), self._unless_blocked(kata):
+                    yield
+            finally:
+                self._last = (current.call, current.target)
+                self.guard.check()
+
+    @contextmanager
+    def _unless_blocked(self, kata: Kata) -> Iterator[None]:
+        """An untouched stub says so; whatever else a blocked kata does, it is blocked."""
+        try:
+            yield
+        except Exception as error:
+            if not self.blocks[kata.name] or is_stub_error(error, kata):
+                raise
+        if self.blocks[kata.name]:
+            raise Blocked(self.blocks[kata.name])
+
+    def _begin(self, kata: Kata) -> None:
+        if kata.name in self.begun:
+            return
+        outcome = self.outcome(kata)
+        self.begun[kata.name] = self._record("begin", kata, outcome.total) or 0
+        events.send("begin", kata=kata.name, expected=outcome.expected, row=self.begun[kata.name])
+        self.blocks[kata.name] = "" if self.solutions else blocked_by(kata, self)
+
+    def _override(self, kata: Kata) -> dict[str, Any]:
+        if not self.variant:
+            return {}
+        chosen = self.library.bank(kata).named(self.variant)
+        return {chosen.target: chosen.obj}
+
+    def _seed_globals(self) -> None:
+        random.seed(self.seed)
+        if "numpy" in sys.modules:
+            sys.modules["numpy"].random.seed(self.seed)
+        if "torch" in sys.modules:
+            # torch.manual_seed also queues a call, with a stack trace, for a GPU to come: 3 ms
+            sys.modules["torch"].default_generator.manual_seed(self.seed)
+
+    def result(
+        self, kata: Kata, item: pytest.Function, error: BaseException | None, report: Any
+    ) -> Result:
+        """What one test found, kept and sent."""
+        result = Result(item.name, PASSED, rule=first_line(item.function))
+        result.seconds = report.duration
+        result.printed = report.capstdout
+        if error is not None:
+            with judging(kata, self.library, {}):
+                current.call, current.target = self._last
+                explain(error, kata, str(self.library.path(kata)), result)
+            if result.cause == "timeout":
+                self.stopped[kata.name] = "not run: an earlier test ran into the time limit"
+        self.outcome(kata).results[item.name] = result
+        arguments = {n: v for n, v in item.funcargs.items() if n in _names(item.function)}
+        again = self._replayer(kata, item, arguments)
+        self.replays.setdefault(kata.name, []).append(Replay(result, again))
+        events.send("result", kata=kata.name, result=result)
+        return result
+
+    # -- the same test on another answer
+
+    def _replayer(self, kata: Kata, item: pytest.Function, arguments: dict[str, Any]) -> Any:
+        function, name = item.function, item.name
+
+        def again(variant: Variant) -> Result:
+            fresh = dict(arguments)
+            if "rng" in fresh:
+                fresh["rng"] = self.rng(name)
+            self._seed_globals()
+            result = Result(name, PASSED)
+            with judging(kata, self.answers, {variant.target: variant.obj}):
+                try:
+                    function(**fresh)
+                except Exception as error:
+                    explain(error, kata, str(kata.solution), result)
+            return result
+
+        return again
+
+    # -- one kata
+
+    def finish(self, kata: Kata) -> None:
+        """All tests of the kata that were asked for have run: diagnose, decide, record."""
+        outcome = self.outcome(kata)
+        outcome.seconds = sum(result.seconds for result in outcome.results.values())
+        replays = self.replays.pop(kata.name, [])
+        if any(replay.result.observed is not None for replay in replays):
+            bank = self._bank(kata)
+            if bank is not None:
+                name_mistakes(replays, bank)
+        self._record("finish", self.begun.get(kata.name, 0), outcome)
+        events.send("kata", kata=kata.name, verdict=outcome.verdict, outcome=outcome)
+
+    def _bank(self, kata: Kata) -> Bank | None:
+        """No bank, no diagnosis: a broken solution file must not break a learner's run."""
+        try:
+            return self.answers.bank(kata)
+        except Red as broken:
+            self.outcome(kata).notice = f"no diagnosis: {broken.message}"
+            return None
+
+    def _record(self, what: str, *values: Any) -> Any:
+        """A full disk or a locked file costs the record, never the verdict."""
+        try:
+            return getattr(self.store, what)(*values)
+        except sqlite3.Error as error:
+            self.store.notice = f"progress is not recorded: {error}"
+            return None
+
+    def green(self, name: str) -> bool | None:
+        """Whether a kata is green in this run; None when it has not been judged in it."""
+        outcome = self.outcomes.get(name)
+        return None if outcome is None or not outcome.results else outcome.verdict == GREEN
+
+    def lines(self) -> list[tuple[str, str]]:
+        """What the learner reads at the end of the run."""
+        lines: list[tuple[str, str]] = []
+        judged = [kata for kata in self.curriculum.katas if kata.name in self.begun]
+        for kata in judged:
+            outcome = self.outcome(kata)
+            lines += verdict_lines(kata, outcome, self.seed)
+            lines += [(f"  {outcome.notice}", "")] if outcome.notice else []
+        if judged and self.store.notice:
+            lines.append((self.store.notice, "red"))
+        return lines
+
+    def close(self) -> None:
+        if self._store is not None:
+            self._store.close()
+
+
+def _names(function: Any) -> set[str]:
+    return set(inspect.signature(function).parameters)

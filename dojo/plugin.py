@@ -1,0 +1,134 @@
+"""The pytest plugin: judges katas, explains failures, records progress.
+
+`pytest katas/...` judges the learner's files, `pytest --solutions` the references, and
+`--variant NAME` beside it one answer of the bank. Other tests are left alone.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from dojo import curriculum as curricula
+from dojo.judge_session import JudgeSession
+
+STASH = pytest.StashKey[JudgeSession]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("katas")
+    group.addoption("--solutions", action="store_true", help="judge the reference answers")
+    group.addoption("--variant", metavar="NAME", help="with --solutions: judge this other answer")
+    group.addoption("--kata-seed", type=int, metavar="N", help="repeat a run's random inputs")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    option = config.option
+    if option.variant and not option.solutions:
+        raise pytest.UsageError("--variant needs --solutions: variants stand in solution files")
+    seed = secrets.randbits(31) if option.kata_seed is None else option.kata_seed
+    try:
+        listed = curricula.load(curricula.find_root(config.rootpath))
+    except curricula.CurriculumError as error:
+        raise pytest.UsageError(str(error)) from None
+    session = JudgeSession(listed, seed, option.solutions, option.variant)
+    config.stash[STASH] = session
+    config.add_cleanup(session.close)
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> Any:
+    """Fresh numpy random numbers, the same ones under the same --kata-seed."""
+    return request.config.stash[STASH].rng(request.node.name)
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    """Here the whole of a suite is seen, before -k, -m or a node id leave tests out."""
+    for node in report.result:
+        session = node.config.stash[STASH]
+        kata = session.curriculum.by_suite(node.path)
+        if kata is not None and isinstance(node, pytest.Function):
+            session.outcome(kata).expected.append(node.name)
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Shapes and sizes read as what they are: test_any_shape[(3, 5)-(2, 2)]."""
+    return str(val) if isinstance(val, (tuple, list)) else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Learning order; other tests keep their place after the katas."""
+    listed = config.stash[STASH].curriculum
+    order = {kata.suite: place for place, kata in enumerate(listed.katas)}
+    items.sort(key=lambda item: order.get(item.path, len(order)))
+    for item in items:
+        if item.path in order:  # pytest's own traceback costs 40 ms a failure and is not shown
+            item.repr_failure = _no_traceback  # type: ignore[method-assign]
+
+
+def _no_traceback(excinfo: object, style: object = None) -> str:
+    return ""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Only the call is judged: it is where proxies resolve, so also where files are imported."""
+    session = item.config.stash[STASH]
+    kata = session.curriculum.by_suite(item.path)
+    if kata is None or not isinstance(item, pytest.Function):
+        return (yield)
+    with session.judged(kata, item.name):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Iterator[pytest.TestReport]:
+    """The report carries our text; pytest's traceback is not for learners."""
+    report = yield
+    session = item.config.stash[STASH]
+    kata = session.curriculum.by_suite(item.path)
+    if kata is None or not isinstance(item, pytest.Function):
+        return report
+    if call.when == "call" or call.excinfo is not None:
+        error = call.excinfo.value if call.excinfo else None
+        result = session.result(kata, item, error, report)
+        if call.excinfo is not None:
+            report.outcome = "failed"  # a skip or xfail raised by an answer is no pass
+            report.longrepr = result.message
+            report.kata = kata.key
+    return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """After the last test of a kata its verdict is made and recorded, before the next begins."""
+    session = item.config.stash[STASH]
+    kata = session.curriculum.by_suite(item.path)
+    if kata is not None and (nextitem is None or nextitem.path != item.path):
+        session.finish(kata)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Iterator[None]:
+    """Our text instead of pytest's FAILURES section, for katas only."""
+    stats = terminalreporter.stats
+    failed = stats.get("failed", [])
+    stats["failed"] = [report for report in failed if not hasattr(report, "kata")]
+    try:
+        return (yield)
+    finally:
+        stats["failed"] = failed
+        if not failed:
+            del stats["failed"]
+        for line, style in config.stash[STASH].lines():
+            terminalreporter.write_line(line, **_markup(style))
+
+
+def _markup(style: str) -> dict[str, bool]:
+    return {style: True} if style else {}

@@ -1,0 +1,110 @@
+"""Checking helpers for suites that need torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from dojo.checks import same
+from dojo.explain import Red
+
+__all__ = ["calls_none_of", "model_left_alone", "normal", "same_gradients"]
+
+
+def normal(rng: np.random.Generator, *shape: int, dtype: torch.dtype = torch.float32):
+    """A tensor of fresh standard normal numbers: no two alike, none symmetric."""
+    return torch.from_numpy(rng.standard_normal(shape)).to(dtype)
+
+
+class _Watch(TorchDispatchMode):
+    """Collects the names of all operators that reach torch's dispatcher."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.seen.append(func._schema.name)
+        return func(*args, **(kwargs or {}))
+
+
+def calls_none_of(words: tuple[str, ...], why: str, call: Callable, *args, **kwargs) -> Any:
+    """Make the call and watch torch: no operator whose name holds one of `words` may run.
+
+    `why` says what the answer should do instead. Returns what the call returned.
+    """
+    with _Watch() as watch:
+        result = call(*args, **kwargs)
+    for name in watch.seen:
+        if any(word in name for word in words):
+            raise Red(f"the answer calls torch's own {name.removeprefix('aten::')}: {why}")
+    return result
+
+
+def same_gradients(
+    call: Callable, oracle: Callable, inputs: dict[str, torch.Tensor], tolerance: float = 1e-6
+) -> None:
+    """The gradients that flow back from `call(**inputs)` equal those of `oracle`, in float64."""
+    leaves = {name: value.detach().double().requires_grad_() for name, value in inputs.items()}
+    twins = {name: value.detach().double().requires_grad_() for name, value in inputs.items()}
+    expected = oracle(**twins)
+    weights = torch.linspace(-1.0, 2.0, expected.numel(), dtype=torch.float64)
+    weights = weights.reshape(expected.shape).cos()
+    (expected * weights).sum().backward()
+    got = call(**leaves)
+    same(got, expected)
+    if not got.requires_grad:
+        raise Red("the result has no gradient: the graph is cut", ("graph", "cut"))
+    (got * weights).sum().backward()
+    for name, leaf in leaves.items():
+        if leaf.grad is None:
+            raise Red(f"no gradient reaches {name}: the graph is cut on its way", ("graph", name))
+        same(leaf.grad, twins[name].grad, tolerance=tolerance, what=f"gradient of {name}")
+
+
+def _model_state(model: torch.nn.Module) -> dict[str, Any]:
+    state: dict[str, Any] = {}
+    for name, module in model.named_modules():
+        at = name or type(module).__name__
+        state[f"the mode of {at}"] = module.training
+        hooks = [list(v) for k, v in vars(module).items() if k.endswith("_hooks")]
+        state[f"the hooks of {at}"] = hooks
+    for name, value in model.named_parameters():
+        state[f"the weight {name}"] = (id(value), value.detach().clone())
+        state[f"requires_grad of {name}"] = value.requires_grad
+        state[f"the .grad of {name}"] = None if value.grad is None else value.grad.clone()
+    for name, value in model.named_buffers():
+        state[f"the buffer {name}"] = (id(value), value.clone())
+    return state
+
+
+def _alike(before: Any, after: Any) -> bool:
+    if isinstance(before, tuple) and isinstance(after, tuple):
+        return len(before) == len(after) and all(map(_alike, before, after))
+    if isinstance(before, torch.Tensor) and isinstance(after, torch.Tensor):
+        return before.shape == after.shape and bool(
+            ((before == after) | ((before != before) & (after != after))).all()
+        )
+    return type(before) is type(after) and before == after
+
+
+@contextmanager
+def model_left_alone(model: torch.nn.Module, *, but: tuple[str, ...] = ()) -> Iterator[None]:
+    """Modes, hooks, weights, buffers, requires_grad and .grad are as before, whatever happens.
+
+    `but` names the kinds that may change: "weight", "buffer", ".grad", "mode" ...
+    """
+    before = _model_state(model)
+    try:
+        yield
+    finally:
+        after = _model_state(model)
+        for key in before.keys() | after.keys():
+            allowed = any(word in key for word in but)
+            if not allowed and not _alike(before.get(key), after.get(key)):
+                raise Red(f"{key} of the model is not as it was before the call")
