@@ -90,6 +90,14 @@ class Store:
         self.db.execute("INSERT OR IGNORE INTO sources VALUES (?, ?)", (key, text))
         return key
 
+    def keep_version(self, kata: Kata) -> None:
+        """Put the file as it is into the history, unless it is its newest version already."""
+        source = self.keep_source(source_text(kata.stub))
+        sql = "SELECT source FROM judgements WHERE kata = ? ORDER BY id DESC LIMIT 1"
+        newest = self.db.execute(sql, (kata.name,)).fetchone()
+        if newest is None or newest["source"] != source:
+            self.begin(kata, 0)
+
     def begin(self, kata: Kata, total: int) -> int:
         """A judgement starts: its source is safe from here on, whatever happens."""
         source = self.keep_source(source_text(kata.stub))

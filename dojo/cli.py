@@ -1,0 +1,82 @@
+"""The `kata` command: words in, exit status out. 0 green or fine, 1 red, 2 wrong usage."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from dojo import curriculum as curricula
+
+
+class UsageError(Exception):
+    """The command cannot do what was asked; the text is one clear line."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; every expected trouble is one line on stderr."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    try:
+        root = curricula.find_root(Path.cwd())
+        return options.command(curricula.load(root), options)
+    except (curricula.CurriculumError, curricula.UnknownKata, UsageError) as error:
+        print(f"kata: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # `kata list | head` is no error
+        return 0
+    except OSError as error:
+        print(f"kata: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("kata: stopped", file=sys.stderr)
+        return 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands; each imports what it needs only when it runs."""
+    parser = argparse.ArgumentParser(
+        prog="kata", description="Learn CNNs by making failing test suites pass. "
+        "Without a command: where you are and what is next.",
+    )  # fmt: skip
+    parser.set_defaults(command=_later("desk", "where"))
+    commands = parser.add_subparsers(metavar="COMMAND")
+
+    def add(name: str, module: str, function: str, text: str, kata: str = "") -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(command=_later(module, function))
+        if kata:
+            command.add_argument("kata", metavar="KATA", nargs=kata, help="a name or a part of it")
+        return command
+
+    add("list", "progress", "list_katas", "all katas and how they stand")
+    run = add("run", "desk", "run", "judge a kata (the next one, if none is named)", "?")
+    run.add_argument("--json", action="store_true", help="print the verdict as one JSON object")
+    run.add_argument("--kata-seed", type=int, metavar="N", help="repeat a run's random inputs")
+    add("hint", "desk", "hint", "one hint more each time", "?")
+    show = add("show", "desk", "show", "draw what your own code computes", 1)
+    show.add_argument("--solutions", action="store_true", help="draw the reference answer")
+    show.add_argument("--to", metavar="FILE", help="where to write the picture (PNG)")
+    solution = add("solution", "desk", "solution", "the reference answer, once yours is green", 1)
+    solution.add_argument("--anyway", action="store_true", help="also while yours is not green")
+    history = add("history", "desk", "history", "every judgement of a kata", 1)
+    history.add_argument("--bring-back", metavar="VERSION", help="put that version on the desk")
+    add("reset", "desk", "reset", "a fresh stub; your version stays in history", 1)
+    progress = add("progress", "progress", "progress", "how far you are, by chapter")
+    progress.add_argument("--json", action="store_true", help="print it as one JSON object")
+    add("doctor", "doctor", "doctor", "is this machine ready?")
+    check = add("check", "author", "check", "authors: prove stubs, answers and variants", "*")
+    check.add_argument("--texts", action="store_true", help="print what each wrong answer prints")
+    add("new", "author", "new", "authors: begin a kata, as CHAPTER/KATA", 1)
+    return parser
+
+
+def _later(module: str, function: str):
+    def command(curriculum: curricula.Curriculum, options: argparse.Namespace) -> int:
+        import importlib
+
+        return getattr(importlib.import_module(f"dojo.{module}"), function)(curriculum, options)
+
+    return command
