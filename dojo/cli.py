@@ -44,7 +44,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.set_defaults(command=_later("desk", "where"))
     commands = parser.add_subparsers(metavar="COMMAND")
 
-    def add(name: str, module: str, function: str, text: str, kata: str = "") -> argparse.ArgumentParser:
+    def add(
+        name: str, module: str, function: str, text: str, kata: str = ""
+    ) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
         command.set_defaults(command=_later(module, function))
         if kata:

@@ -43,11 +43,10 @@ def examine(curriculum: Curriculum) -> Iterator[tuple[bool, str]]:
         yield _torchvision()
     yield _records(curriculum)
     missing = [kata.name for kata in curriculum.katas if not kata.stub.is_file()]
-    yield not missing, (
-        f"stubs of all {len(curriculum.katas)} katas"
-        if not missing
-        else f"no stub of {', '.join(missing)}: kata reset {missing[0]}"
-    )
+    if missing:
+        yield False, f"no stub of {', '.join(missing)}: kata reset {missing[0]}"
+    else:
+        yield True, f"stubs of all {len(curriculum.katas)} katas"
 
 
 def _version(name: str) -> str | None:

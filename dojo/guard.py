@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -113,5 +112,3 @@ def _tensor_state(value: Any) -> Any:
     if not plain.dtype.is_floating_point or plain.dtype.itemsize > 2:
         return (*own, plain.numpy().tobytes())
     return (*own, plain.float().numpy().tobytes())
-
-

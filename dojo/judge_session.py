@@ -6,7 +6,6 @@ import inspect
 import random
 import sqlite3
 import sys
-import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -95,7 +95,7 @@ def _segment(source: str, node: ast.stmt, last: int | None = None) -> str:
 def _stubbed(source: str, node: Function, kata: str) -> str:
     head = _segment(source, node, _head_end(node))
     indent = " " * (node.col_offset + 4)
-    super_call = next((n for n in node.body if "super().__init__()" == ast.unparse(n)), None)
+    super_call = next((n for n in node.body if ast.unparse(n) == "super().__init__()"), None)
     lines = [head] + ([f"{indent}super().__init__()"] if super_call else [])
     return "\n".join([*lines, f'{indent}raise NotImplementedError("{kata}")'])
 
