@@ -109,6 +109,8 @@ def _import_failed(kata: Kata, path: Path, error: BaseException) -> Red:
         return Red(f"{shown} is missing; `kata reset {kata.name}` writes it anew")
     if isinstance(error, SyntaxError) and error.filename == str(path):
         return Red(f"{shown} line {error.lineno} is no Python: {error.msg}", lines=_marked(error))
+    if isinstance(error, Red):
+        return Red(f"{shown} while it is imported: {error.message}")
     if isinstance(error, LEAVING):
         what = f"leaves the program ({type(error).__name__})"
         return Red(f"{shown} {what} while it is imported: an answer defines, it does not exit")
@@ -141,12 +143,13 @@ class answer:  # noqa: N801 - reads as a verb in a suite: conv2d = answer("conv2
         return getattr(module, self.__name__)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        target = self.resolve()
+        target, library = self.resolve(), current.library
+        assert library is not None  # resolve() saw to it
         current.target = target
         current.call = call_text(self.__name__, target, args, kwargs)
         _accepts(self.__name__, target, args, kwargs)
         try:
-            with current.library.importing(), untouched_arguments(target, args, kwargs):
+            with library.importing(), untouched_arguments(target, args, kwargs):
                 return target(*args, **kwargs)
         except LEAVING as error:
             raise Red(
@@ -162,7 +165,7 @@ class answer:  # noqa: N801 - reads as a verb in a suite: conv2d = answer("conv2
 def _no_such_name(kata: Kata, path: Path, name: str, module: ModuleType) -> Red:
     own = [n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__]
     near = difflib.get_close_matches(name, own, 1, 0.4)
-    meant = f"; did you mean that by {near[0]}?" if near else ""
+    meant = f"; did you call it {near[0]}?" if near else ""
     return Red(f"{kata.shown(path)} defines no {name}{meant}")
 
 

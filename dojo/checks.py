@@ -126,8 +126,8 @@ def _same_cells(
     values = f"got {number(got[where])}, expected {number(expected[where])}"
     if differs.size == 1:
         raise Red(f"{prefix}{values}", ("cells", got))
-    share = f"{int(differs.sum())} of {differs.size} cells are wrong"
-    message = f"{prefix}{share}, first at {list(where)}: {values}"
+    count = f"{int(differs.sum())} of {differs.size} cells are wrong"
+    message = f"{prefix}{count}, first at {list(where)}: {values}"
     raise Red(message, ("cells", got), side_by_side(got, expected))
 
 

@@ -45,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND")
 
     def add(
-        name: str, module: str, function: str, text: str, kata: str = ""
+        name: str, module: str, function: str, text: str, kata: str | int = ""
     ) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
         command.set_defaults(command=_later(module, function))
@@ -70,6 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
     progress.add_argument("--json", action="store_true", help="print it as one JSON object")
     add("doctor", "doctor", "doctor", "is this machine ready?")
     check = add("check", "author", "check", "authors: prove stubs, answers and variants", "*")
+    check.add_argument("--stubs", action="store_true", help="only the stubs")
     check.add_argument("--texts", action="store_true", help="print what each wrong answer prints")
     add("new", "author", "new", "authors: begin a kata, as CHAPTER/KATA", 1)
     return parser

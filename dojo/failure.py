@@ -32,8 +32,8 @@ def explain(error: BaseException, kata: Kata, path: str, result: Result) -> None
     elif isinstance(error, Red):
         result.message, result.lines = error.message, error.lines
         result.observed = (check, "red", error.observed)
-        if error.__cause__ is not None or " defines no " in error.message:
-            result.cause = "import" if not current.call else ""
+        if not current.call:  # no answer could be called at all
+            result.cause = "import"
     elif is_stub_error(error, kata):
         result.message, result.cause = "still the stub: it raises NotImplementedError", "stub"
     elif isinstance(error, pytest.fail.Exception) and "imeout" in str(error):

@@ -54,14 +54,15 @@ class ToolGuard:
 @contextmanager
 def no_hard_exit() -> Iterator[None]:
     """`os._exit` in the judged thread becomes a red; in other threads and children it works."""
-    real, thread, process = os._exit, threading.get_ident(), os.getpid()
+    real: Any = os._exit
+    thread, process = threading.get_ident(), os.getpid()
 
     def refuse(status: int = 0) -> None:
         if threading.get_ident() != thread or os.getpid() != process:
             real(status)
         raise Red(f"the answer called os._exit({status}) instead of returning")
 
-    os._exit = refuse
+    os._exit = refuse  # type: ignore[assignment]
     try:
         yield
     finally:
@@ -103,7 +104,7 @@ def _state(value: Any) -> Any:
 
 
 def _tensor_state(value: Any) -> Any:
-    own = (tuple(value.shape), str(value.dtype), value.requires_grad)
+    own: tuple = (tuple(value.shape), str(value.dtype), value.requires_grad)
     if value.is_leaf:
         own += (None if value.grad is None else _tensor_state(value.grad),)
     if value.device.type == "meta" or value.is_sparse:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-COLUMNS = 3
 CELL = 3.2  # inches a panel is wide
 
 
@@ -18,9 +17,11 @@ def signed_maps(sources: dict[str, Any], maps: dict[str, Any]) -> Any:
     panels = [(title, _flat(image), False) for title, image in sources.items()]
     panels += [(title, _flat(image), True) for title, image in maps.items()]
     most = max([float(np.abs(image).max()) for _, image, signed in panels if signed] or [1.0])
-    columns = min(COLUMNS, len(panels))
+    columns = 2 if len(panels) in (2, 4) else min(3, len(panels))
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(CELL * columns + 0.6, CELL * rows), layout="constrained")
+    height, width = panels[0][1].shape
+    size = (CELL * columns + 0.8, (CELL * height / width + 0.4) * rows)
+    figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     drawn = None
     for axis, (title, image, signed) in zip(axes, panels, strict=False):
@@ -30,7 +31,8 @@ def signed_maps(sources: dict[str, Any], maps: dict[str, Any]) -> Any:
         else:
             axis.imshow(image, cmap="gray")
         axis.set_title(title, fontsize=9)
-    for axis in axes:
+        axis.set(xticks=[], yticks=[])  # the frame stays: white on white has no border else
+    for axis in axes[len(panels) :]:
         axis.set_axis_off()
     if drawn is not None:
         figure.colorbar(drawn, ax=axes.tolist(), shrink=0.8, label="response, 0 in the middle")

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -75,7 +75,7 @@ def _no_traceback(excinfo: object, style: object = None) -> str:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Only the call is judged: it is where proxies resolve, so also where files are imported."""
     session = item.config.stash[STASH]
     kata = session.curriculum.by_suite(item.path)
@@ -88,7 +88,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
-) -> Iterator[pytest.TestReport]:
+) -> Generator[None, Any, pytest.TestReport]:
     """The report carries our text; pytest's traceback is not for learners."""
     report = yield
     session = item.config.stash[STASH]
@@ -115,7 +115,9 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Iterator[None]:
+def pytest_terminal_summary(
+    terminalreporter: Any, config: pytest.Config
+) -> Generator[None, Any, Any]:
     """Our text instead of pytest's FAILURES section, for katas only."""
     stats = terminalreporter.stats
     failed = stats.get("failed", [])

@@ -52,7 +52,8 @@ def failure_lines(result: Result) -> list[tuple[str, str]]:
     said = [result.message] + ([f"looks like: {result.diagnosis}"] if result.diagnosis else [])
     head = [(line, "bold") for text in said for line in _wrap(text, "  ")[:3]]
     tail = _wrap(f"call: {result.call}", "  ")[:2] if result.call else []
-    tail += _wrap(f"rule: {result.rule} ({result.name})", "  ")[:3]
+    if result.cause != "import":  # no rule was reached
+        tail += _wrap(f"rule: {result.rule} ({result.name})", "  ")[:3]
     tail.append(f"  at: {result.place}")
     more = [f"    {line}"[:WIDTH] for line in result.lines]
     if len(head) + len(more) + len(tail) > MOST_LINES:
@@ -72,7 +73,10 @@ def _printed(result: Result) -> list[str]:
 def _others(failures: list[Result], first: Result) -> list[str]:
     """The remaining failures, one line a test function."""
     groups: dict[str, list[Result]] = {}
+    alike = [r for r in failures if r.message == first.message and not r.diagnosis]
     for result in failures:
+        if result in alike:
+            continue
         groups.setdefault(result.name.partition("[")[0], []).append(result)
     lines = []
     for name, results in groups.items():
@@ -82,6 +86,10 @@ def _others(failures: list[Result], first: Result) -> list[str]:
         times = f" ({len(results)} times)" if len(results) > 1 else ""
         text = f"also: {name}{times}: {said}"
         lines.append("  " + textwrap.shorten(text, WIDTH - 2, placeholder=" ..."))
+    if alike:
+        lines.append(
+            f"  {len(alike)} more {'tests say' if len(alike) > 1 else 'test says'} the same"
+        )
     return lines
 
 

@@ -9,7 +9,7 @@ PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 GREEN, RED, BLOCKED, PARTIAL, UNFINISHED = "green", "red", "blocked", "partial", "unfinished"
 
 
-@dataclass
+@dataclass(eq=False)  # observations may be arrays, which have no plain equality
 class Result:
     """One test of a suite on one answer."""
 

@@ -45,7 +45,7 @@ def stub_text(kata: Kata) -> str:
         nodes = _without_tooling(answer_nodes(tree), tree)
     except StubError as error:
         raise StubError(f"{kata.shown(kata.solution)}: {error}") from None
-    parts = []
+    parts: list[tuple[ast.stmt, str]] = []
     for node in nodes:
         if _is_private(node):
             continue

@@ -28,6 +28,11 @@ class _Watch(TorchDispatchMode):
         super().__init__()
         self.seen: list[str] = []
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """torch's default imports its whole compiler on first use: 2 seconds."""
+        return False
+
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         self.seen.append(func._schema.name)
         return func(*args, **(kwargs or {}))
@@ -78,8 +83,8 @@ def _model_state(model: torch.nn.Module) -> dict[str, Any]:
         state[f"the weight {name}"] = (id(value), value.detach().clone())
         state[f"requires_grad of {name}"] = value.requires_grad
         state[f"the .grad of {name}"] = None if value.grad is None else value.grad.clone()
-    for name, value in model.named_buffers():
-        state[f"the buffer {name}"] = (id(value), value.clone())
+    for name, buffer in model.named_buffers():
+        state[f"the buffer {name}"] = (id(buffer), buffer.clone())
     return state
 
 

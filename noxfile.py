@@ -1,0 +1,70 @@
+"""The proofs of this repository. `nox` runs those that every change must pass.
+
+All sessions use the environment nox itself runs in: torch weighs a gigabyte, and one
+environment with the `dev` extra has everything (`pip install -e ".[dev]"`).
+"""
+
+import os
+import sys
+
+import nox
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "types", "stubs", "solutions", "variants", "tests"]
+nox.options.error_on_missing_interpreters = True
+
+# two judging processes on two cores: more threads in each only get into each other's way
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def python(session: nox.Session, *arguments: str) -> None:
+    session.run(sys.executable, "-m", *arguments, external=True)
+
+
+@nox.session
+def katas(session: nox.Session) -> None:
+    """Judge the learner's own work: nox -s katas -- katas/01_convolution"""
+    python(session, "pytest", *(session.posargs or ["katas"]))
+
+
+@nox.session
+def solutions(session: nox.Session) -> None:
+    """All reference answers pass their suites."""
+    python(session, "pytest", "--solutions", *(session.posargs or ["katas"]))
+
+
+@nox.session
+def stubs(session: nox.Session) -> None:
+    """Every stub is the one its solution gives, and red by its own NotImplementedError."""
+    python(session, "dojo", "check", "--stubs", *session.posargs)
+
+
+@nox.session
+def variants(session: nox.Session) -> None:
+    """Every right answer is green; every wrong one is red and its mistake is named."""
+    python(session, "dojo", "check", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The tooling does what it says."""
+    python(session, "pytest", "tests", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Lint and format, as ruff sees them."""
+    python(session, "ruff", "check", ".")
+    python(session, "ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """The tooling's types hold."""
+    python(session, "mypy")
+
+
+@nox.session
+def data(session: nox.Session) -> None:
+    """Make the files below data/ anew (needs scikit-learn and Pillow)."""
+    python(session, "data.make")

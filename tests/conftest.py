@@ -1,0 +1,87 @@
+"""A small house of toy katas, in which the tooling is tried as its users use it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dojo import curriculum as curricula
+from dojo.stub import stub_text
+
+ROOT = Path(__file__).resolve().parent.parent
+TOYS = ROOT / "tests" / "toys"
+CHAPTER = "01_toys"
+collect_ignore = ["toys"]  # katas of the house below, not tests of ours
+
+
+class House:
+    """A project with three toy katas in a folder of its own."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        desk, answers = root / "katas" / CHAPTER, root / "solutions" / CHAPTER
+        desk.mkdir(parents=True)
+        answers.mkdir(parents=True)
+        for path in TOYS.glob("*.py"):
+            shutil.copy(path, desk if path.name.startswith("test_") else answers)
+        shutil.copy(TOYS / "curriculum.toml", root / "katas")
+        shutil.copy(ROOT / "conftest.py", root)
+        settings = (ROOT / "pyproject.toml").read_text().replace("timeout = 10", "timeout = 1")
+        (root / "pyproject.toml").write_text(settings)
+        self.curriculum = curricula.load(root)
+        for kata in self.curriculum.katas:
+            kata.stub.write_text(stub_text(kata))
+
+    def kata(self, name: str) -> curricula.Kata:
+        found = self.curriculum.get(name)
+        assert found is not None
+        return found
+
+    def write(self, name: str, text: str) -> None:
+        """Lay an answer on the desk."""
+        self.kata(name).stub.write_text(text)
+
+    def solve(self, name: str) -> None:
+        """Lay the reference answer on the desk, without its tooling."""
+        kata = self.kata(name)
+        text = kata.solution.read_text().split("HINTS =")[0]
+        kata.stub.write_text(text.replace("from dojo import right, wrong\n", ""))
+
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("KATA_", "PYTEST_"))}
+        return subprocess.run(
+            [sys.executable, "-m", *command], cwd=self.root, capture_output=True, text=True,
+            env=kept | {"PYTHONPATH": str(ROOT)} | environment, timeout=120, check=False,
+        )  # fmt: skip
+
+    def pytest(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        arguments = arguments or ("katas",)
+        return self.run("pytest", *arguments, "--kata-seed", "1", **environment)
+
+    def command(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """The `kata` command, through its own entry point."""
+        return self.run("dojo", *arguments, **environment)
+
+    def json(self, *arguments: str, **environment: str) -> dict:
+        return json.loads(self.command(*arguments, "--json", **environment).stdout)
+
+    def suite(self, name: str) -> str:
+        return str(self.kata(name).suite.relative_to(self.root))
+
+    def records(self, name: str) -> list[dict]:
+        with sqlite3.connect(self.root / ".kata" / "progress.sqlite3") as db:
+            db.row_factory = sqlite3.Row
+            sql = "SELECT * FROM judgements WHERE kata = ? ORDER BY id"
+            return [dict(row) for row in db.execute(sql, (name,))]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path / "house")

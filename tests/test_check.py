@@ -1,0 +1,92 @@
+"""`kata check` proves katas, and fails as soon as one of its proofs does."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def replace(path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_the_toy_katas_stand(house):
+    """One line a kata, exit status 0."""
+    run = house.command("check")
+    assert run.returncode == 0, run.stdout
+    assert run.stdout.count("ok   01_toys/") == 3
+    assert "3 of 3 katas stand" in run.stdout
+    assert not (house.root / ".kata").exists()
+
+
+def test_a_weakened_suite_is_found(house):
+    """A suite that no longer looks at values lets wrong answers pass: they are named."""
+    for old in (
+        "same(row_sums(np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 7.0]])), np.array([6.0, 16.0]))",
+        'same(row_sums(grid), np.einsum("hw->h", grid))',
+    ):
+        replace(house.kata("row_sums").suite, old, "row_sums(np.ones((2, 2)))")
+    run = house.command("check", "row_sums")
+    assert run.returncode == 1
+    assert "wrong answer column_sums passes every test" in run.stdout
+    assert "wrong answer averaged passes every test" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("stub", "Give one number", "Give a number", "is not the stub of its solution"),
+        ("solution", "return grid.sum(1).", "return grid.sum(0).", "the reference is red"),
+        ("solution", "[sum(row) for row in grid]", "[0 for row in grid]", "right answer by_loop"),
+        ("solution", "array([ 6, 15])", "array([ 6, 16])", "an example fails"),
+        ("solution", '"""the cells are averaged instead of added up"""', "", "has no docstring"),
+        ("solution", '"grid.sum(1)"]', "]", "2 hints"),
+        ("solution", "HINTS =", "CLUES =", "no HINTS"),
+        ("solution", "import numpy as np", "import nummpy as np", "nummpy"),
+        ("solution", "@right(row_sums)", "", "0 right answers"),
+        ("suite", 'row_sums = answer("row_sums")', "def row_sums(x): return x.sum(1)", "the stub:"),
+    ],
+)
+def test_every_fault_is_said(house, file, old, new, said):
+    """One fault, one line, exit status 1."""
+    replace(getattr(house.kata("row_sums"), file), old, new)
+    run = house.command("check", "row_sums")
+    assert run.returncode == 1
+    assert said in run.stdout, run.stdout
+
+
+def test_an_unnamed_mistake_is_a_fault(house):
+    """Red is not enough: two mistakes that the suite cannot tell apart leave one unnamed."""
+    twin = house.kata("row_sums").solution
+    text = twin.read_text()
+    start = text.index("@wrong(row_sums)\ndef column_sums")
+    copy = text[start : text.index("@wrong(row_sums)\ndef averaged")]
+    copy = copy.replace("def column_sums", "def twin").replace("the columns are", "other words")
+    twin.write_text(text + "\n\n" + copy)
+    run = house.command("check", "row_sums")
+    assert run.returncode == 1
+    assert "its sentence is not printed" in run.stdout
+
+
+def test_stray_files_are_found(house):
+    """A file that no line of the curriculum names is a fault."""
+    (house.root / "katas" / "01_toys" / "leftover.py").write_text("")
+    run = house.command("check", "--stubs", "row_sums")
+    assert run.returncode == 1
+    assert "katas/01_toys/leftover.py belongs to no line" in run.stdout
+
+
+def test_a_new_kata_in_four_steps(house):
+    """`kata new`, the line, `kata reset`, `kata check`: the skeleton lacks only its content."""
+    run = house.command("new", "01_toys/doubled")
+    assert run.returncode == 0
+    line = next(row for row in run.stdout.splitlines() if "name =" in row)
+    listed = house.root / "katas" / "curriculum.toml"
+    listed.write_text(listed.read_text().replace("\n]", f"\n{line}\n]"))
+    assert house.command("reset", "doubled").returncode == 0
+    found = house.command("check", "doubled").stdout
+    assert "1 wrong answers, at least 3 are wanted" in found
+    assert "reference" not in found
