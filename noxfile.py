@@ -68,3 +68,17 @@ def types(session: nox.Session) -> None:
 def data(session: nox.Session) -> None:
     """Make the files below data/ anew (needs scikit-learn and Pillow)."""
     python(session, "data.make")
+
+
+@nox.session
+def readme(session: nox.Session) -> None:
+    """Write the table of katas into the README."""
+    python(session, "dojo.table")
+
+
+@nox.session
+def pictures(session: nox.Session) -> None:
+    """Draw the lessons' pictures with the reference answers."""
+    for kata, chapter in {"edge_filters": "01_convolution"}.items():
+        picture = f"katas/{chapter}/lesson.png"
+        python(session, "dojo", "show", kata, "--solutions", "--to", picture)

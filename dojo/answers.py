@@ -63,6 +63,7 @@ class Library(MetaPathFinder):
         self.solutions = solutions
         self.names = {kata.name for kata in curriculum.katas}
         self.broken: dict[str, Red] = {}
+        self.modules: dict[str, ModuleType] = {}
 
     def path(self, kata: Kata) -> Path:
         return kata.solution if self.solutions else kata.stub
@@ -89,14 +90,14 @@ class Library(MetaPathFinder):
     def importing(self) -> Iterator[None]:
         """Kata names are imported from this side only, and each side keeps its own modules."""
         kept = {name: sys.modules.pop(name) for name in self.names & sys.modules.keys()}
-        sys.modules.update(self.__dict__.setdefault("modules", {}))
+        sys.modules.update(self.modules)
         sys.meta_path.insert(0, self)
         try:
             yield
         finally:
             sys.meta_path.remove(self)
             found = {name: sys.modules.pop(name) for name in self.names & sys.modules.keys()}
-            self.__dict__["modules"].update(found)
+            self.modules.update(found)
             sys.modules.update(kept)
 
     def bank(self, kata: Kata) -> bank.Bank:

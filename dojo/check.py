@@ -44,7 +44,7 @@ class Proof:
 def check(curriculum: Curriculum, katas: list[Kata], stubs_only: bool = False) -> Iterator[Proof]:
     """Prove katas one after the other; the jobs of one run side by side."""
     os.environ.update(KATA_NO_RECORD="1", OMP_NUM_THREADS="1")
-    process = warm_up()
+    process = warm_up(_imported(katas))
     library = Library(curriculum, solutions=True)
     for kata in katas:
         proof = Proof(kata)
@@ -56,6 +56,14 @@ def check(curriculum: Curriculum, katas: list[Kata], stubs_only: bool = False) -
             _run(kata, jobs[:1] if stubs_only else jobs, process)
         proof.seconds = time.perf_counter() - began
         yield proof
+
+
+def _imported(katas: list[Kata]) -> tuple[str, ...]:
+    """The slow imports that these katas need: a torch that nobody asks for costs seconds."""
+    files = [path for kata in katas for path in (kata.suite, kata.solution) if path.is_file()]
+    text = "".join(path.read_text(encoding="utf-8", errors="replace") for path in files)
+    torch = "import torch" in text or "from torch" in text or "dojo.tensors" in text
+    return ("numpy", "torch") if torch else ("numpy",)
 
 
 def _static_faults(proof: Proof, library: Library) -> Bank | None:
@@ -114,7 +122,7 @@ Rule = Callable[[Judgement], str]
 
 
 def _jobs(proof: Proof, bank: Bank) -> list[tuple[tuple[str, ...], Rule]]:
-    """Options of every run, the stub's first, and what is at fault with its judgement ('' for nothing)."""
+    """The options of every run, the stub's first, and what is at fault with its judgement."""
 
     def stub(judgement: Judgement) -> str:
         outcome = judgement.outcome

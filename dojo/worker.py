@@ -49,7 +49,7 @@ def _child(arguments: list[str], kata: Kata, told: Path, printed: Path) -> None:
     os._exit(int(status))
 
 
-def warm_up(modules: tuple[str, ...] = ("numpy", "torch")) -> type:
+def warm_up(modules: tuple[str, ...]) -> type:
     """Import what judging needs, and give the class of processes to start with.
 
     Where a process cannot fork safely, that is the cold one.
