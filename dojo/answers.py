@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
-import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ import pytest
 
 from dojo import bank
 from dojo.curriculum import Curriculum, Kata
-from dojo.explain import Red, call_text, raised_text
+from dojo.explain import Red, call_text, raised_text, signature_of
 from dojo.guard import untouched_arguments
 
 LEAVING = (SystemExit, pytest.exit.Exception, pytest.skip.Exception, pytest.xfail.Exception)
@@ -172,9 +171,8 @@ def _no_such_name(kata: Kata, path: Path, name: str, module: ModuleType) -> Red:
 
 def _accepts(name: str, target: Callable, args: tuple, kwargs: dict) -> None:
     """A call that the answer's own signature does not take is told as that."""
-    try:
-        signature = inspect.signature(target)
-    except (TypeError, ValueError):
+    signature = signature_of(target)
+    if signature is None:
         return
     try:
         signature.bind(*args, **kwargs)

@@ -7,7 +7,6 @@ docstring is the sentence that a learner who made this mistake gets.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -65,7 +64,7 @@ def wrong(target: Any) -> Callable[[Any], Any]:
 
 def first_line(obj: Any) -> str:
     """The first line of an object's docstring, or ''."""
-    return (inspect.getdoc(obj) or "").split("\n", 1)[0].strip()
+    return (getattr(obj, "__doc__", None) or "").strip().partition("\n")[0].strip()
 
 
 def read(module: ModuleType) -> Bank:

@@ -6,6 +6,7 @@ import difflib
 import re
 import tomllib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 FILE = Path("katas") / "curriculum.toml"
@@ -62,11 +63,15 @@ class Curriculum:
     titles: dict[str, str]
     katas: tuple[Kata, ...]
 
+    @cached_property
+    def _suites(self) -> dict[Path, Kata]:
+        return {kata.suite: kata for kata in self.katas}
+
     def get(self, name: str) -> Kata | None:
         return next((kata for kata in self.katas if kata.name == name), None)
 
     def by_suite(self, path: Path) -> Kata | None:
-        return next((kata for kata in self.katas if kata.suite == path), None)
+        return self._suites.get(path)
 
     def in_chapter(self, chapter: str) -> list[Kata]:
         return [kata for kata in self.katas if kata.chapter == chapter]

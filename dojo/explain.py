@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 import traceback
@@ -80,12 +81,19 @@ def _kind(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
+@functools.lru_cache(maxsize=256)
+def signature_of(function: Callable) -> inspect.Signature | None:
+    """The signature, or None for what has none; asked for several times a call."""
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):
+        return None
+
+
 def call_text(name: str, function: Callable, args: tuple, kwargs: dict) -> str:
     """`conv2d(x (2, 3, 7, 5), weight (4, 3, 2, 3), stride=2)`: a call with its shapes."""
-    try:
-        names = list(inspect.signature(function).parameters)
-    except (TypeError, ValueError):
-        names = []
+    signature = signature_of(function)
+    names = list(signature.parameters) if signature else []
     parts = []
     for index, value in enumerate(args):
         text = describe(value)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dojo.explain import Red, is_tensor
+from dojo.explain import Red, is_tensor, signature_of
 
 # What suites and their oracles compute with. An answer that replaces one of these judges itself.
 TOOLS = (
@@ -73,11 +73,10 @@ def no_hard_exit() -> Iterator[None]:
 @contextmanager
 def untouched_arguments(target: Callable, args: tuple, kwargs: dict) -> Iterator[None]:
     """Arrays, tensors and lists handed in are as before, also after an exception."""
-    import inspect
-
-    try:
-        handed = inspect.signature(target).bind(*args, **kwargs).arguments
-    except (TypeError, ValueError):
+    signature = signature_of(target)
+    if signature is not None:
+        handed = signature.bind(*args, **kwargs).arguments
+    else:
         handed = {f"number {i}": value for i, value in enumerate(args)} | kwargs
     before = {name: _state(value) for name, value in handed.items()}
     try:

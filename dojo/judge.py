@@ -18,8 +18,16 @@ from dojo.results import Outcome
 from dojo.store import open_store
 
 SILENCE = 150.0  # seconds without any event after which the process is taken for stuck
-# Only the plugins that judging needs: others that happen to be installed cost seconds.
-OPTIONS = ("-p", "pytest_timeout", "-p", "no:cacheprovider")
+# Only the plugins that judging needs: others that happen to be installed cost seconds, and
+# each of pytest's own that is left out some milliseconds of import or garbage collection.
+UNUSED = (
+    "cacheprovider doctest faulthandler junitxml legacypath pastebin unittest unraisableexception"
+)
+OPTIONS = (
+    "-p",
+    "pytest_timeout",
+    *(word for name in UNUSED.split() for word in ("-p", f"no:{name}")),
+)
 ENVIRONMENT = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 

@@ -82,14 +82,20 @@ class JudgeSession:
 
     @contextmanager
     def _unless_blocked(self, kata: Kata) -> Iterator[None]:
-        """An untouched stub says so; whatever else a blocked kata does, it is blocked."""
+        """A failure of a kata that is built from a red one says that, but for an untouched stub.
+
+        What passes all the same was built without the red one, and is right.
+        """
         try:
             yield
         except Exception as error:
-            if not self.blocks[kata.name] or is_stub_error(error, kata):
+            if self.solutions or is_stub_error(error, kata):
                 raise
-        if self.blocks[kata.name]:
-            raise Blocked(self.blocks[kata.name])
+            if kata.name not in self.blocks:
+                self.blocks[kata.name] = blocked_by(kata, self)
+            if not self.blocks[kata.name]:
+                raise
+            raise Blocked(self.blocks[kata.name]) from error
 
     def _begin(self, kata: Kata) -> None:
         if kata.name in self.begun:
@@ -97,7 +103,6 @@ class JudgeSession:
         outcome = self.outcome(kata)
         self.begun[kata.name] = self._record("begin", kata, outcome.total) or 0
         events.send("begin", kata=kata.name, expected=outcome.expected, row=self.begun[kata.name])
-        self.blocks[kata.name] = "" if self.solutions else blocked_by(kata, self)
 
     def _override(self, kata: Kata) -> dict[str, Any]:
         if not self.variant:
