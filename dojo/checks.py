@@ -35,7 +35,8 @@ def same_value(got: Any, expected: Any, *, tolerance: float = 0.0) -> None:
     if _value_fits(got, expected, tolerance):
         return
     kind = type(got).__name__
-    unlike = "" if _family(got) == _family(expected) else f" (a {kind})"
+    article = "an" if kind[0] in "aeiou" else "a"
+    unlike = "" if _family(got) == _family(expected) else f" ({article} {kind})"
     raise Red(f"got {describe(got)}{unlike}, expected {describe(expected)}", ("value", got))
 
 

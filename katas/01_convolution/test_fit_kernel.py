@@ -1,5 +1,7 @@
 """Learn a filter from examples: what `fit_kernel` must do, easiest first."""
 
+import itertools
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -86,7 +88,7 @@ def test_a_kernel_as_large_as_the_image_sees_one_place(rng):
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", HIDDEN)
 def test_the_filter_behind_the_targets_is_found(rng, name, seed):
-    """From noise and its filtered maps alone the filter comes out, in whatever direction it lies."""
+    """From noise and its filtered maps alone the filter comes out, whatever its direction."""
     images, hidden = normal(rng, 6, 1, 9, 11), HIDDEN[name]
     found = fit_kernel(images, F.conv2d(images, hidden), hidden.shape[2], 80, 0.2)
     same(found, hidden, tolerance=1e-3)
@@ -103,7 +105,7 @@ def test_more_steps_leave_a_smaller_error(rng):
         kernel = fit_kernel(images, targets, 3, steps, 0.05)
         same(kernel, kernel.new_zeros(1, 1, 3, 3) + kernel)
         errors.append(F.mse_loss(F.conv2d(images, kernel), targets).item())
-    falls = all(more < less for less, more in zip(errors, errors[1:], strict=False))
+    falls = all(more < less for less, more in itertools.pairwise(errors))
     seen = ", ".join(f"{error:.3g}" for error in errors)
     expect(falls, f"after {counts} steps the error is {seen}: each must be smaller", errors)
 
@@ -136,8 +138,8 @@ def test_the_kernel_is_detached(rng):
 
 @pytest.mark.parametrize(
     "shape",
-    [(3, 1, 5, 7), (3, 1, 3, 6), (3, 1, 4, 7), (3, 1, 6, 4), (2, 1, 4, 6), (4, 1, 4, 6), (1, 1, 4, 6),
-     (3, 1, 1, 1), (3, 1, 4, 1), (3, 1, 1, 6), (3, 2, 4, 6), (1, 3, 4, 6), (3, 4, 6), (4, 6), (),
+    [(3, 1, 5, 7), (3, 1, 3, 6), (3, 1, 4, 7), (3, 1, 6, 4), (2, 1, 4, 6), (4, 1, 4, 6),
+     (1, 1, 4, 6), (3, 1, 1, 1), (3, 1, 4, 1), (3, 1, 1, 6), (3, 2, 4, 6), (1, 3, 4, 6), (3, 4, 6), (4, 6), (),
      (3, 1, 24), (3, 1, 4, 6, 1), (1, 3, 1, 4, 6)],
 )  # fmt: skip
 def test_targets_of_another_shape_are_refused(shape):
