@@ -1,6 +1,8 @@
 """One filter for every place: what sharing weights saves, and which dense layer it is."""
 
-from torch import Tensor
+import math
+
+from torch import Tensor, nn
 
 
 def conv_parameters(
