@@ -1,6 +1,8 @@
 """The whole layer: every filter looks at all channels and writes one map."""
 
+import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride=1, padding=0) -> Tensor:

@@ -1,6 +1,8 @@
 """Learn a filter from examples: nobody writes the kernel, gradient descent finds it."""
 
+import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def fit_kernel(images: Tensor, targets: Tensor, kernel_size: int, steps: int, lr: float) -> Tensor:

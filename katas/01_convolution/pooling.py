@@ -1,6 +1,8 @@
 """Make a map smaller: of every window one number survives, the largest or the mean."""
 
+import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def max_pool2d(x: Tensor, kernel_size, stride=None, padding=0) -> Tensor:

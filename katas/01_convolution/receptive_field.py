@@ -1,5 +1,8 @@
 """How far does a unit see? Once by arithmetic, once by watching what reaches it."""
 
+import copy
+
+import torch
 from torch import nn
 
 
