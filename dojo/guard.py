@@ -44,7 +44,7 @@ class ToolGuard:
         for name, owner, tools in self.kept:
             now = vars(owner)
             changed = [key for key, value in tools.items() if now.get(key) is not value]
-            changed = [key for key in changed if not _torchs_own(now.get(key))]
+            changed = [key for key in changed if not _torchs_own(now.get(key), tools[key])]
             for key in changed:
                 replaced.append(f"{name}.{key}")
                 setattr(owner, key, tools[key])
@@ -52,10 +52,15 @@ class ToolGuard:
             raise Red(f"the answer replaced {', '.join(replaced[:3])}: it may not touch the tools")
 
 
-def _torchs_own(tool: Any) -> bool:
+def _torchs_own(tool: Any, before: Any) -> bool:
     """Torch's compiler, imported late by its optimisers, wraps a few of torch's functions."""
-    code = getattr(tool, "__code__", None)
-    return code is not None and f"torch{os.sep}_dynamo" in code.co_filename
+    code, torch = getattr(tool, "__code__", None), sys.modules.get("torch")
+    wraps = getattr(tool, "__wrapped__", None) is before and code is not None
+    return (
+        wraps
+        and torch is not None
+        and code.co_filename.startswith(os.path.dirname(str(torch.__file__)))
+    )
 
 
 @contextmanager

@@ -68,7 +68,7 @@ class JudgeSession:
         self._begin(kata)
         events.send("test", kata=kata.name, name=test)
         self.guard.remember()
-        self._seed_globals()
+        self._same_start()
         self._last = ("", None)
         with judging(kata, self.library, self._override(kata)):
             if kata.name in self.stopped:
@@ -110,13 +110,15 @@ class JudgeSession:
         chosen = self.library.bank(kata).named(self.variant)
         return {chosen.target: chosen.obj}
 
-    def _seed_globals(self) -> None:
+    def _same_start(self) -> None:
+        """Every test and every replay begins with the same seeds, and with autograd on."""
         random.seed(self.seed)
         if "numpy" in sys.modules:
             sys.modules["numpy"].random.seed(self.seed)
         if "torch" in sys.modules:
             # torch.manual_seed also queues a call, with a stack trace, for a GPU to come: 3 ms
             sys.modules["torch"].default_generator.manual_seed(self.seed)
+            sys.modules["torch"].set_grad_enabled(True)
 
     def result(
         self, kata: Kata, item: pytest.Function, error: BaseException | None, report: Any
@@ -147,7 +149,7 @@ class JudgeSession:
             fresh = dict(arguments)
             if "rng" in fresh:
                 fresh["rng"] = self.rng(name)
-            self._seed_globals()
+            self._same_start()
             result = Result(name, PASSED)
             with judging(kata, self.answers, {variant.target: variant.obj}):
                 try:
