@@ -13,7 +13,8 @@ def fit_kernel(images: Tensor, targets: Tensor, kernel_size: int, steps: int, lr
     targets: one mean over all cells of all maps. Its gradient says in which direction each cell
     of the kernel makes the error grow. The step is `lr` times that gradient and nothing else,
     each time of the present kernel alone, and exactly `steps` of them are made; 0 steps leave
-    the zeros. torch's convolution and autograd may be called. Every call begins anew.
+    the zeros. torch's convolution and autograd may be called. Every call begins anew, and
+    leaves autograd on or off as it was.
 
     Shapes:
         images: (N, 1, H, W), float32 or float64

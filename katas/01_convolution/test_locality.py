@@ -47,7 +47,7 @@ def test_even_kernels_have_no_centre():
     ((0, 0), (0, 0)), ((0, 8), (0, 6)), ((5, 0), (4, 0)), ((5, 8), (4, 6)),
 ])  # fmt: skip
 def test_a_corner_is_seen_by_one_output(pixel, output):
-    """No window reaches over the border: a corner of the image is seen by one output only."""
+    """A corner is seen by one output: what is off by one at the border marks none, or more."""
     expected = np.zeros((5, 7), bool)
     expected[output] = True
     same(touched_outputs((6, 9), (2, 3), pixel), expected)

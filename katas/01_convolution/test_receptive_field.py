@@ -13,15 +13,27 @@ from dojo.tensors import model_left_alone
 receptive_field = answer("receptive_field")
 measured_receptive_field = answer("measured_receptive_field")
 
-LAYERS = [lambda *sizes: nn.Conv2d(2, 2, *sizes), nn.MaxPool2d, nn.AvgPool2d]
+FORWARDS = {kind: kind.forward for kind in (nn.ReLU, nn.MaxPool2d)}
 
 
-def check_box(model, in_shape, unit, expected):
+@pytest.fixture(autouse=True)
+def _torch_stays_whole():
+    """What an answer leaves behind in torch itself is gone before the next test."""
+    with torch.enable_grad():
+        yield
+    for kind, forward in FORWARDS.items():
+        kind.forward = forward
+
+
+def check_box(model, in_shape, unit, expected, lost=None):
+    """`lost` names what any smaller box has in common, where its size is up to chance."""
     got = measured_receptive_field(model, in_shape, unit)
     of_ints = isinstance(got, tuple) and all(type(v).__name__.startswith("int") for v in got)
     seen = tuple(map(int, got)) if of_ints else f"{got!r}"[:60]
-    order = "(top, left, bottom, right)"
-    expect(of_ints and got == expected, f"the box is {seen}, expected {expected} as {order}", got)
+    inside = of_ints and (*map(max, seen[:2], expected[:2]), *map(min, seen[2:], expected[2:]))
+    observed = lost if lost and seen == inside else got
+    message = f"the box is {seen}, expected {expected} as (top, left, bottom, right)"
+    expect(of_ints and got == expected, message, observed)
 
 
 @pytest.mark.parametrize("layer", [(3, 1), (5, 2), (1, 1), (4, 3), (1, 2)])
@@ -112,12 +124,13 @@ def test_a_relu_that_is_shut_connects():
 @pytest.mark.parametrize("pool", [nn.AvgPool2d, nn.MaxPool2d])
 def test_every_cell_of_a_pooling_window_connects(pool):
     """All cells of a pooling window reach the unit, not one argmax only, the largest right now."""
+    lost = "cells of a pooling window"
     model = nn.Sequential(nn.Conv2d(3, 2, 1), pool((2, 4), (2, 3)))
-    check_box(model, (3, 9, 11), (2, 1), (4, 3, 5, 6))
-    model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), pool(2), nn.Conv2d(3, 2, 3))
-    check_box(model, (2, 14, 16), (1, 2), (2, 4, 9, 11))
+    check_box(model, (3, 9, 11), (2, 1), (4, 3, 5, 6), lost)
     model = nn.Sequential(nn.Conv2d(2, 2, 1), pool((3, 5), 1, (1, 2)), pool((3, 2), 2))
-    check_box(model, (2, 9, 8), (0, 1), (0, 0, 3, 5))
+    check_box(model, (2, 9, 8), (0, 1), (0, 0, 3, 5), lost)
+    model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), pool(2), nn.Conv2d(3, 2, 3))
+    check_box(model, (2, 14, 16), (1, 2), (2, 4, 9, 11), lost)
 
 
 def test_pools_and_relus_inside_of_blocks_connect():
@@ -129,7 +142,7 @@ def test_pools_and_relus_inside_of_blocks_connect():
 
 def test_pixels_that_a_stride_leaves_over_are_not_seen():
     """Row 6 of 7 fills no 2x2 window: no later padding lets a unit see it."""
-    model = nn.Sequential(nn.Conv2d(2, 3, 1), nn.MaxPool2d(2), nn.Conv2d(3, 2, 3, 1, 1))
+    model = nn.Sequential(nn.Conv2d(2, 3, 1), nn.AvgPool2d(2), nn.Conv2d(3, 2, 3, 1, 1))
     check_box(model, (2, 7, 9), (2, 3), (2, 4, 5, 7))
 
 
@@ -159,7 +172,7 @@ def test_every_channel_of_the_input_is_looked_at():
 @pytest.mark.parametrize("modes", [(True, True), (False, True), (True, False), (False, False)])
 def test_the_model_is_looked_at_in_eval_mode(modes):
     """Batch norm in train mode would connect every pixel; the model is looked at in eval mode."""
-    model = nn.Sequential(nn.Conv2d(2, 3, (2, 3)), nn.BatchNorm2d(3), nn.ReLU(), nn.Dropout(0.5))
+    model = nn.Sequential(nn.Conv2d(2, 3, (2, 3)), nn.BatchNorm2d(3))
     model.train(modes[0])
     model[1].train(modes[1])
     check_box(model, (2, 7, 9), (2, 3), (2, 3, 3, 5))
@@ -173,10 +186,11 @@ def test_the_faint_rim_of_a_deep_stack_is_seen():
 
 def random_stack(rng, depth, padded):
     modules = []
-    for kind in rng.integers(0, 3, depth):
+    for conv in rng.random(depth) < 0.6:
         kernel, stride = rng.integers(1, 4, 2).tolist(), rng.integers(1, 3, 2).tolist()
         padding = [int(rng.integers(0, k // 2 + 1)) * padded for k in kernel]
-        modules += [LAYERS[kind](tuple(kernel), tuple(stride), tuple(padding)), nn.ReLU()]
+        sizes = tuple(kernel), tuple(stride), tuple(padding)
+        modules += [nn.Conv2d(2, 2, *sizes) if conv else nn.AvgPool2d(*sizes), nn.ReLU()]
     return nn.Sequential(*modules)
 
 
@@ -237,6 +251,7 @@ def worn_model(*more):
     )  # fmt: skip
     model[1].running_mean[:] = torch.tensor([-0.5, -0.25, -1.0])
     model[1].running_var[:] = torch.tensor([2.0, 0.5, 3.0])
+    nn.init.constant_(model[1].bias[:1], -100.0)
     model[0].weight.grad = torch.full_like(model[0].weight, 0.5)
     model[0].bias.requires_grad_(False)
     model[2].register_forward_hook(lambda module, args, output: None)
@@ -250,6 +265,8 @@ def test_weights_and_modules_are_not_left_changed():
     modules, weights = list(model.modules()), [p.detach().clone() for p in model.parameters()]
     check_box(model, (2, 8, 9), (1, 2), (2, 4, 5, 6))
     expect(list(model.modules()) == modules, "the model's modules are left exchanged for others")
+    own = all(kind.forward is forward for kind, forward in FORWARDS.items())
+    expect(own, "nn.ReLU or nn.MaxPool2d is left changed, for every model there is")
     pairs = zip(model.parameters(), weights, strict=True)
     expect(all(torch.equal(p, w) for p, w in pairs), "the model's weights are left changed")
 

@@ -15,7 +15,8 @@ def fit_kernel(images: Tensor, targets: Tensor, kernel_size: int, steps: int, lr
     targets: one mean over all cells of all maps. Its gradient says in which direction each cell
     of the kernel makes the error grow. The step is `lr` times that gradient and nothing else,
     each time of the present kernel alone, and exactly `steps` of them are made; 0 steps leave
-    the zeros. torch's convolution and autograd may be called. Every call begins anew.
+    the zeros. torch's convolution and autograd may be called. Every call begins anew, and
+    leaves autograd on or off as it was.
 
     Shapes:
         images: (N, 1, H, W), float32 or float64
@@ -300,11 +301,13 @@ def momentum(images, targets, kernel_size, steps, lr):
 def adam(images, targets, kernel_size, steps, lr):
     """Adam makes the steps: each cell moves by about lr, however steep the error is"""
     kernel = fit_kernel(images, targets, kernel_size, 0, lr)
-    optimizer = torch.optim.Adam([kernel], lr=lr)
-    for _ in range(steps):
-        kernel.grad = _gradient(images, targets, kernel)
-        optimizer.step()
-    return kernel.detach()
+    mean, square = torch.zeros_like(kernel), torch.zeros_like(kernel)
+    for step in range(1, steps + 1):
+        gradient = _gradient(images, targets, kernel)
+        mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
+        length = (square / (1 - 0.999**step)).sqrt() + 1e-8
+        kernel = kernel - lr * mean / (1 - 0.9**step) / length
+    return kernel
 
 
 @wrong(fit_kernel)
@@ -394,20 +397,6 @@ def without_two_axes(images, targets, kernel_size, steps, lr):
 def always_float32(images, targets, kernel_size, steps, lr):
     """the kernel is float32 whatever came in"""
     return fit_kernel(images.float(), targets.float(), kernel_size, steps, lr)
-
-
-_kept = {}
-
-
-@wrong(fit_kernel)
-def goes_on_from_last_time(images, targets, kernel_size, steps, lr):
-    """the kernel goes on from where the last call left it: it is made once, not in each call"""
-    kernel = fit_kernel(images, targets, kernel_size, 0, lr)
-    kernel = _kept.get((kernel_size, kernel.dtype), kernel)
-    for _ in range(steps):
-        kernel = kernel - lr * _gradient(images, targets, kernel)
-    _kept[kernel_size, kernel.dtype] = kernel
-    return kernel
 
 
 @wrong(fit_kernel)

@@ -129,6 +129,34 @@ def last_missing(image_shape, kernel_shape, pixel):
 
 
 @wrong(touched_outputs)
+def one_row_too_many(image_shape, kernel_shape, pixel):
+    """off by one: one row of outputs too many above those that see the pixel"""
+    first = np.subtract(_from(kernel_shape, pixel), (1, 0))
+    return _slice(image_shape, kernel_shape, pixel, first, pixel)
+
+
+@wrong(touched_outputs)
+def one_column_too_many(image_shape, kernel_shape, pixel):
+    """off by one: one column of outputs too many left of those that see the pixel"""
+    first = np.subtract(_from(kernel_shape, pixel), (0, 1))
+    return _slice(image_shape, kernel_shape, pixel, first, pixel)
+
+
+@wrong(touched_outputs)
+def last_row_missing(image_shape, kernel_shape, pixel):
+    """off by one: the slice ends before the pixel's own row"""
+    last = np.subtract(pixel, (1, 0))
+    return _slice(image_shape, kernel_shape, pixel, _from(kernel_shape, pixel), last)
+
+
+@wrong(touched_outputs)
+def last_column_missing(image_shape, kernel_shape, pixel):
+    """off by one: the slice ends before the pixel's own column"""
+    last = np.subtract(pixel, (0, 1))
+    return _slice(image_shape, kernel_shape, pixel, _from(kernel_shape, pixel), last)
+
+
+@wrong(touched_outputs)
 def cut_one_early(image_shape, kernel_shape, pixel):
     """border off by one: the last row and column of outputs are never marked"""
     touched = touched_outputs(image_shape, kernel_shape, pixel)
@@ -195,6 +223,13 @@ def square_kernel_of_its_width(image_shape, kernel_shape, pixel):
 
 
 @wrong(touched_outputs)
+def square_kernel_of_its_longer_side(image_shape, kernel_shape, pixel):
+    """the kernel is taken for square: its longer side is used for both"""
+    first = _from((max(kernel_shape), max(kernel_shape)), pixel)
+    return _slice(image_shape, kernel_shape, pixel, first, pixel)
+
+
+@wrong(touched_outputs)
 def square_in_all(image_shape, kernel_shape, pixel):
     """the kernel is taken for square, its height used as its width in the result's shape too"""
     _checked(image_shape, kernel_shape, pixel)
@@ -242,7 +277,7 @@ def transposed(image_shape, kernel_shape, pixel):
 
 @wrong(touched_outputs)
 def in_input_coordinates(image_shape, kernel_shape, pixel):
-    """the result is in input coordinates: as large as the image, as if each pixel had an output"""
+    """the result is in input coordinates: as large as the image, a window centred on each pixel"""
     touched = touched_outputs(image_shape, kernel_shape, pixel)
     return np.pad(touched, [(0, n - m) for n, m in zip(image_shape, touched.shape, strict=True)])
 
@@ -258,6 +293,13 @@ def window_from_the_pixel(image_shape, kernel_shape, pixel):
     """input coordinates: the window that begins at the pixel is marked, as if it were outputs"""
     last = np.add(pixel, kernel_shape) - 1
     return _slice(image_shape, kernel_shape, pixel, pixel, last)
+
+
+@wrong(touched_outputs)
+def neighbours(image_shape, kernel_shape, pixel):
+    """input coordinates: the pixels that share a window with this one are marked, as if outputs"""
+    last = np.add(pixel, kernel_shape) - 1
+    return _slice(image_shape, kernel_shape, pixel, _from(kernel_shape, pixel), last)
 
 
 @wrong(touched_outputs)

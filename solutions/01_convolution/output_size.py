@@ -149,6 +149,12 @@ def rounded(n, kernel_size, stride=1, padding=0):
 
 
 @wrong(output_size)
+def rounded_with_the_one(n, kernel_size, stride=1, padding=0):
+    """the size is rounded to the nearest (round), the + 1 included, instead of down"""
+    return round(_checked(n, kernel_size, stride, padding) / stride + 1)
+
+
+@wrong(output_size)
 def rounded_half_up(n, kernel_size, stride=1, padding=0):
     """the division is rounded, half a stride up: some windows hang over the end"""
     return int(_checked(n, kernel_size, stride, padding) / stride + 0.5) + 1
@@ -366,9 +372,16 @@ def negative_padding_accepted(n, kernel_size, stride=1, padding=0):
 
 @wrong(same_padding)
 def even_accepted(kernel_size):
-    """an even kernel is not refused: no padding alike at both ends keeps its size"""
+    """an even kernel is not refused: this padding makes the output one cell longer"""
     _at_least(1, kernel_size=kernel_size)
     return kernel_size // 2
+
+
+@wrong(same_padding)
+def even_rounded_down(kernel_size):
+    """an even kernel is not refused: this padding leaves the output one cell short"""
+    _at_least(1, kernel_size=kernel_size)
+    return (kernel_size - 1) // 2
 
 
 @wrong(same_padding)

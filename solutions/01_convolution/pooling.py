@@ -221,9 +221,9 @@ def max_frame_of_a_fixed_number(x, kernel_size, stride=None, padding=0):
 
 
 @wrong(max_pool2d)
-def max_moves_by_one(x, kernel_size, stride=None, padding=0):
+def max_moves_by_one(x, kernel_size, stride=1, padding=0):
     """max_pool2d without a stride moves by 1, not by the kernel's size"""
-    return max_pool2d(x, kernel_size, 1 if stride is None else stride, padding)
+    return max_pool2d(x, kernel_size, stride, padding)
 
 
 @wrong(max_pool2d)
@@ -473,6 +473,12 @@ def avg_is_the_maximum(x, kernel_size, stride=None, padding=0):
 
 
 @wrong(avg_pool2d)
+def avg_last_cell(x, kernel_size, stride=None, padding=0):
+    """avg_pool2d keeps the last cell of each window"""
+    return _windows(x, kernel_size, stride, padding, 0.0)[..., -1, -1]
+
+
+@wrong(avg_pool2d)
 def avg_is_the_median(x, kernel_size, stride=None, padding=0):
     """the middle one of the sorted cells is kept (median), not the mean"""
     return _windows(x, kernel_size, stride, padding, 0.0).flatten(-2).median(-1).values
@@ -507,9 +513,9 @@ def avg_padding_exchanged(x, kernel_size, stride=None, padding=0):
 
 
 @wrong(avg_pool2d)
-def avg_moves_by_one(x, kernel_size, stride=None, padding=0):
+def avg_moves_by_one(x, kernel_size, stride=1, padding=0):
     """avg_pool2d without a stride moves by 1, not by the kernel's size"""
-    return avg_pool2d(x, kernel_size, 1 if stride is None else stride, padding)
+    return avg_pool2d(x, kernel_size, stride, padding)
 
 
 @wrong(avg_pool2d)

@@ -360,6 +360,13 @@ def counts_not_bounds(model, in_shape, unit):
 
 
 @wrong(measured_receptive_field)
+def counts_alone(model, in_shape, unit):
+    """only height and width are given: counts, without where the box lies"""
+    top, left, bottom, right = measured_receptive_field(model, in_shape, unit)
+    return bottom - top + 1, right - left + 1
+
+
+@wrong(measured_receptive_field)
 def exclusive_bounds(model, in_shape, unit):
     """bottom and right are one too far: the bounds are inclusive"""
     top, left, bottom, right = measured_receptive_field(model, in_shape, unit)
@@ -494,11 +501,10 @@ def not_cut_at_the_border(model, in_shape, unit):
 @wrong(measured_receptive_field)
 def leftovers_seen(model, in_shape, unit):
     """the box is cut at the image only: pixels that a stride leaves over seem to be seen"""
-    top, left, bottom, right = measured_receptive_field(model, in_shape, unit)
-    _, _, below, beside = _uncut(model, unit)
-    stacked = not any(len(list(m.children())) > 1 for m in list(model.modules())[1:])
-    if not stacked or not isinstance(model, nn.Sequential):
-        return top, left, bottom, right
+    box = measured_receptive_field(model, in_shape, unit)
+    if not isinstance(model, nn.Sequential):
+        return box
+    (top, left, bottom, right), (_, _, below, beside) = box, _uncut(model, unit)
     _, height, width = in_shape
     return top, left, max(bottom, min(below, height - 1)), max(right, min(beside, width - 1))
 
@@ -539,7 +545,7 @@ def weights_left_changed(model, in_shape, unit):
 
 @wrong(measured_receptive_field)
 def buffers_left_changed(model, in_shape, unit):
-    """the running statistics of batch norm are left changed: one forward was in train mode"""
+    """buffers are left changed: batch norm's running statistics are no longer those of before"""
     box = measured_receptive_field(model, in_shape, unit)
     with torch.no_grad():
         model(torch.ones(2, *in_shape))

@@ -210,6 +210,13 @@ def kernel_not_squared(in_channels, out_channels, kernel_size, bias=True):
 
 
 @wrong(conv_parameters)
+def int_not_squared(in_channels, out_channels, kernel_size, bias=True):
+    """an int is not squared: it stands for KH and KW, and only a pair is multiplied out"""
+    cells = math.prod(kernel_size) if isinstance(kernel_size, tuple) else kernel_size
+    return out_channels * (in_channels * cells + bias)
+
+
+@wrong(conv_parameters)
 def height_squared(in_channels, out_channels, kernel_size, bias=True):
     """the kernel's height is squared: (KH, KW) need not be square"""
     return out_channels * (in_channels * _pair(kernel_size)[0] ** 2 + bias)
@@ -288,6 +295,12 @@ def image_size_in_the_count(in_channels, out_channels, kernel_size, bias=True):
     height, width = _pair(kernel_size)
     places = (28 - height + 1) * (28 - width + 1)
     return out_channels * places * (in_channels * height * width + bias)
+
+
+@wrong(conv_parameters)
+def weight_for_every_pixel(in_channels, out_channels, kernel_size, bias=True):
+    """the image's size is in the count: a weight for each pixel of it, not of the window"""
+    return out_channels * (in_channels * 28 * 28 + bias)
 
 
 @wrong(conv_parameters)
@@ -426,6 +439,16 @@ def wrapped_rows(weight, height, width):
 
 
 @wrong(conv_as_matrix)
+def wrapped_columns(weight, height, width):
+    """windows wrap around at the row end: one for each column, its end comes back in front"""
+    conv_as_matrix(weight, height, width)
+    circle = F.pad(weight, (0, width - weight.shape[3]))
+    moved = [conv_as_matrix(circle.roll(j, 3), height, width) for j in range(width)]
+    parts = [matrix.reshape(weight.shape[0], -1, matrix.shape[1]) for matrix in moved]
+    return torch.stack(parts, 2).flatten(0, 2)
+
+
+@wrong(conv_as_matrix)
 def unbroken_rows(weight, height, width):
     """the filter's rows are laid end to end: the next row of a window is a whole image row on"""
     filters, channels, kernel_height, kernel_width = weight.shape
@@ -451,6 +474,12 @@ def channel_blocks_exchanged(weight, height, width):
 def channels_last(weight, height, width):
     """the columns go pixel by pixel, not channel by channel: the channel blocks are mixed"""
     return _axes(weight, height, width).permute(0, 1, 2, 4, 5, 3).flatten(3).flatten(0, 2)
+
+
+@wrong(conv_as_matrix)
+def filters_as_channels(weight, height, width):
+    """filters and channels are exchanged: the weight is read as (C, F, KH, KW)"""
+    return conv_as_matrix(weight.transpose(0, 1), height, width)
 
 
 @wrong(conv_as_matrix)
