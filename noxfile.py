@@ -10,8 +10,7 @@ import sys
 import nox
 
 nox.options.default_venv_backend = "none"
-# variants joins them once all of chapter 01 is seen to pass it: fit_kernel's bank does not yet
-nox.options.sessions = ["lint", "types", "stubs", "solutions", "tests"]
+nox.options.sessions = ["lint", "types", "stubs", "solutions", "variants", "tests"]
 nox.options.error_on_missing_interpreters = True
 
 # two judging processes on two cores: more threads in each only get into each other's way
