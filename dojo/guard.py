@@ -55,12 +55,9 @@ class ToolGuard:
 def _torchs_own(tool: Any, before: Any) -> bool:
     """Torch's compiler, imported late by its optimisers, wraps a few of torch's functions."""
     code, torch = getattr(tool, "__code__", None), sys.modules.get("torch")
-    wraps = getattr(tool, "__wrapped__", None) is before and code is not None
-    return (
-        wraps
-        and torch is not None
-        and code.co_filename.startswith(os.path.dirname(str(torch.__file__)))
-    )
+    if code is None or torch is None or getattr(tool, "__wrapped__", None) is not before:
+        return False
+    return code.co_filename.startswith(os.path.dirname(str(torch.__file__)))
 
 
 @contextmanager
