@@ -8,6 +8,7 @@ learner's answer passes. Otherwise silence.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -63,27 +64,26 @@ def _arrays_alike(a: Any, b: Any) -> bool:
 
 
 def name_mistakes(replays: list[Replay], bank: Bank) -> None:
-    """Write the sentence of the matching mistake into every failed result that has one."""
+    """Write the sentence of the matching mistake into every failed result that has one.
+
+    Once a failure is matched, the later ones are only compared with the mistakes found there:
+    who made two mistakes reads of the second when the first is mended.
+    """
     deadline = time.perf_counter() + BUDGET
-    # a mistake that also shows in later failures is the likelier one
-    tallies: dict[str, int] = {}
-    matches: dict[str, list[Variant]] = {}
-    excluded: set[str] = set()
     failed = [r for r in replays if r.result.outcome == FAILED and r.result.observed is not None]
     passed = [r for r in replays if r.result.outcome == PASSED]
+    suspects = bank.of_kind("wrong")
+    matches: dict[str, list[Variant]] = {}
     for replay in failed:
-        for variant in bank.of_kind("wrong"):
-            late = time.perf_counter() > deadline
-            if late or variant.name in excluded or not _matches(replay, variant):
-                continue
-            if variant.name not in tallies and _fails_where_passed(passed, variant, deadline):
-                excluded.add(variant.name)
-                continue
-            tallies[variant.name] = tallies.get(variant.name, 0) + 1
-            matches.setdefault(replay.result.name, []).append(variant)
+        found = [v for v in suspects if time.perf_counter() < deadline and _matches(replay, v)]
+        if not matches:
+            found = [v for v in found if not _fails_where_passed(passed, v, deadline)]
+            suspects = found or suspects
+        matches |= {replay.result.name: found} if found else {}
+    tallies = Counter(variant.name for found in matches.values() for variant in found)
     for replay in failed:
         found = matches.get(replay.result.name, [])
-        if found:
+        if found:  # a mistake that also shows in other failures is the likelier one
             replay.result.diagnosis = max(found, key=lambda v: tallies[v.name]).sentence
 
 

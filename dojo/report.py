@@ -84,13 +84,21 @@ def _others(failures: list[Result], first: Result) -> list[str]:
         other = result.diagnosis and result.diagnosis != first.diagnosis
         said = f"looks like: {result.diagnosis}" if other else result.message
         times = f" ({len(results)} times)" if len(results) > 1 else ""
-        text = f"also: {name}{times}: {said}"
-        lines.append("  " + textwrap.shorten(text, WIDTH - 2, placeholder=" ..."))
+        text = f"  also: {name}{times}: {said}"
+        lines.append(_shortened(text))
     if alike:
         lines.append(
             f"  {len(alike)} more {'tests say' if len(alike) > 1 else 'test says'} the same"
         )
     return lines
+
+
+def _shortened(text: str) -> str:
+    """At a space, but for one so early that little would be left."""
+    if len(text) <= WIDTH:
+        return text
+    cut = text[: WIDTH - 3]
+    return (cut[: cut.rindex(" ")] if " " in cut[WIDTH // 2 :] else cut[:-1]) + " ..."
 
 
 def _wrap(text: str, indent: str) -> list[str]:

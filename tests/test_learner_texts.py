@@ -107,9 +107,9 @@ def judged_everywhere(house, name: str, file_regression, text: Path) -> None:
 
 
 @pytest.fixture
-def golden(request: pytest.FixtureRequest) -> Path:
+def golden() -> Path:
     """Where golden texts stand."""
-    return request.config.rootpath / "tests" / "golden"
+    return Path(__file__).parent / "golden"
 
 
 @pytest.mark.timeout(60)
