@@ -78,7 +78,8 @@ def same(got: Any, expected: Any, *, tolerance: float | None = None, what: str =
         )
     if got.dtype != expected.dtype:
         short = [str(v.dtype).removeprefix("torch.") for v in (got, expected)]
-        raise Red(f"{prefix}the dtype is {short[0]}, expected {short[1]}", ("dtype", short[0]))
+        message = f"{prefix}the dtype is {short[0]}, expected {short[1]}"
+        raise Red(message, ("dtype", short[0], plain(got)))
     _same_cells(plain(got), plain(expected), tolerance, str(expected.dtype), prefix)
 
 

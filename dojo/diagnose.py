@@ -20,6 +20,7 @@ from dojo.explain import is_tensor
 from dojo.results import FAILED, PASSED, Result
 
 BUDGET = 15.0  # seconds a kata's diagnosis may take at the most
+SLOW = 1.0  # seconds; a test that took longer, as training does, is not run again
 
 
 @dataclass
@@ -88,7 +89,7 @@ def name_mistakes(replays: list[Replay], bank: Bank) -> None:
 
 
 def _matches(replay: Replay, variant: Variant) -> bool:
-    if replay.result.seconds > BUDGET / 4:
+    if replay.result.seconds > SLOW:
         return False
     other = replay.again(variant)
     return other.outcome == FAILED and alike(other.observed, replay.result.observed)
@@ -96,7 +97,7 @@ def _matches(replay: Replay, variant: Variant) -> bool:
 
 def _fails_where_passed(passed: list[Replay], variant: Variant, deadline: float) -> bool:
     for replay in passed:
-        if time.perf_counter() > deadline or replay.result.seconds > BUDGET / 4:
+        if time.perf_counter() > deadline or replay.result.seconds > SLOW:
             continue
         if replay.again(variant).outcome == FAILED:
             return True

@@ -75,16 +75,16 @@ def same_gradients(
 def _model_state(model: torch.nn.Module) -> dict[str, Any]:
     state: dict[str, Any] = {}
     for name, module in model.named_modules():
-        at = name or type(module).__name__
+        at = f"model.{name}" if name else "model"
         state[f"the mode of {at}"] = module.training
         hooks = [list(v) for k, v in vars(module).items() if k.endswith("_hooks")]
         state[f"the hooks of {at}"] = hooks
     for name, value in model.named_parameters():
-        state[f"the weight {name}"] = (id(value), value.detach().clone())
-        state[f"requires_grad of {name}"] = value.requires_grad
-        state[f"the .grad of {name}"] = None if value.grad is None else value.grad.clone()
+        state[f"the weight model.{name}"] = (id(value), value.detach().clone())
+        state[f"requires_grad of model.{name}"] = value.requires_grad
+        state[f"the .grad of model.{name}"] = None if value.grad is None else value.grad.clone()
     for name, buffer in model.named_buffers():
-        state[f"the buffer {name}"] = (id(buffer), buffer.clone())
+        state[f"the buffer model.{name}"] = (id(buffer), buffer.clone())
     return state
 
 
@@ -109,7 +109,9 @@ def model_left_alone(model: torch.nn.Module, *, but: tuple[str, ...] = ()) -> It
         yield
     finally:
         after = _model_state(model)
-        for key in before.keys() | after.keys():
-            allowed = any(word in key for word in but)
-            if not allowed and not _alike(before.get(key), after.get(key)):
-                raise Red(f"{key} of the model is not as it was before the call")
+        changed = [key for key in before | after if not _alike(before.get(key), after.get(key))]
+        changed = [key for key in changed if not any(word in key for word in but)]
+        if changed:
+            more = f", and {len(changed) - 1} more" if len(changed) > 1 else ""
+            message = f"{changed[0]} is not as it was before the call{more}"
+            raise Red(message, ("changed", changed))
