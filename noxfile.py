@@ -79,6 +79,6 @@ def readme(session: nox.Session) -> None:
 @nox.session
 def pictures(session: nox.Session) -> None:
     """Draw the lessons' pictures with the reference answers."""
-    for kata, chapter in {"edge_filters": "01_convolution"}.items():
+    for kata, chapter in {"edge_filters": "01_convolution", "residual": "03_resnet"}.items():
         picture = f"katas/{chapter}/lesson.png"
         python(session, "dojo", "show", kata, "--solutions", "--to", picture)

@@ -408,3 +408,91 @@ class AlwaysFloat32(_Block):
 
     def forward(self, x):
         return (x + self.change(x)).float()
+
+
+def _unit(inputs, outputs, size, stride=1):
+    conv = nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=False)
+    return [conv, nn.BatchNorm2d(outputs)]
+
+
+def _body(inputs, *layers):
+    """Convolutions, each with its BN, and a ReLU between two of them."""
+    modules = []
+    for outputs, size, stride in layers:
+        modules += [nn.ReLU(inplace=True)] * bool(modules) + _unit(inputs, outputs, size, stride)
+        inputs = outputs
+    nn.init.zeros_(modules[-1].weight)  # the body gives 0: what comes out has taken the skip
+    return nn.Sequential(*modules)
+
+
+def _traced(block, x):
+    """What runs inside of the block, in words, and what it returns."""
+    names, hooks = [], []
+    for module in block.modules():
+        if not list(module.children()):
+            hooks.append(module.register_forward_hook(lambda m, *_: names.append(_words(m))))
+    with torch.no_grad():
+        result = block(x)
+    for hook in hooks:
+        hook.remove()
+    return names, result
+
+
+def _words(module):
+    if isinstance(module, nn.Conv2d):
+        step = ", stride 2" if module.stride[0] == 2 else ""
+        return f"{module.kernel_size[0]}x{module.kernel_size[1]} conv, {module.out_channels}{step}"
+    return "BN" if isinstance(module, nn.BatchNorm2d) else "ReLU"
+
+
+def _box(axis, x, y, text):
+    colours = {"BN": "#e8e8e8", "ReLU": "#ffe2b8", "+": "white"}
+    axis.text(x, y, text, ha="center", va="center", fontsize=8, bbox={
+        "boxstyle": "circle,pad=0.25" if text == "+" else "round,pad=0.35", "lw": 0.8,
+        "facecolor": colours.get(text, "#cfe2f3"), "edgecolor": "#444444"})  # fmt: skip
+
+
+def _draw(axis, title, names, skip, shapes):
+    """One block from top to bottom; `skip` names what stands on it, None where there is none."""
+    foot = -len(names) - 0.5
+    middle = -max([place for place, name in enumerate(names) if name == "ReLU"] or [1]) + 0.5
+    axis.plot([0, 0], [0.6, foot - 1.75], color="#444444", lw=1, zorder=0)
+    for place, name in enumerate(names):
+        _box(axis, 0, -place - 0.5, name)
+    if skip is not None:
+        corners = [(0, 0.3), (2.1, 0.3), (2.1, foot), (0, foot)]
+        axis.plot(*zip(*corners, strict=True), color="tab:red", lw=1.5, zorder=0)
+        for place, name in enumerate(skip):
+            _box(axis, 2.1, middle - place, name)
+        if not skip:
+            axis.text(2.2, middle, "x, as it is", color="tab:red", fontsize=8, va="center")
+    _box(axis, 0, foot, "+")
+    _box(axis, 0, foot - 1, "ReLU")
+    for y, shape in [(0.85, shapes[0]), (foot - 2.0, shapes[1])]:
+        axis.text(0, y, " x ".join(map(str, shape)), fontsize=8, ha="center", va="center")
+    axis.set(xlim=(-1.6, 3.6), ylim=(-10.9, 1.2))
+    axis.set_title(title, fontsize=9)
+    axis.set_axis_off()
+
+
+def show(answer):
+    """Both blocks of ResNet around your Residual; and what becomes of them where shapes change."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 5.2), layout="constrained")
+    axes = iter(figure.subplots(1, 4))
+    basic, deep = [(64, 3), (64, 3)], [(64, 1), (64, 3), (256, 1)]
+    for name, inputs, layers in [("BasicBlock", 64, basic), ("Bottleneck", 256, deep)]:
+        x = torch.rand(1, inputs, 56, 56)
+        same = _body(inputs, *((width, size, 1) for width, size in layers))
+        names, result = _traced(answer.Residual(same), x)
+        skip = [] if torch.equal(result, x) else None
+        shapes = [tuple(x.shape[1:]), tuple(result.shape[1:])]
+        _draw(next(axes), f"{name}, identity", names, skip, shapes)
+        strided = next(place for place, (_, size) in enumerate(layers) if size == 3)
+        other = _body(inputs, *((2 * w, s, 1 + (i == strided)) for i, (w, s) in enumerate(layers)))
+        names, result = _traced(other, x)
+        skip, _ = _traced(nn.Sequential(*_unit(inputs, result.shape[1], 1, 2)), x)
+        shapes = [shapes[0], tuple(result.shape[1:])]
+        _draw(next(axes), f"{name}, projection", names, skip, shapes)
+    return figure
