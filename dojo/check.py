@@ -6,10 +6,13 @@ import contextlib
 import doctest
 import io
 import os
+import secrets
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from dojo import kept
 from dojo.answers import Library
 from dojo.bank import Bank, Variant
 from dojo.curriculum import Curriculum, Kata
@@ -53,7 +56,9 @@ def check(curriculum: Curriculum, katas: list[Kata], stubs_only: bool = False) -
         if bank is not None:
             proof.variants = list(bank.variants)
             jobs = _jobs(proof, bank)
-            _run(kata, jobs[:1] if stubs_only else jobs, process)
+            with tempfile.TemporaryDirectory(prefix="kata-replays-") as folder:
+                os.environ[kept.VARIABLE] = folder
+                _run(kata, jobs[:1] if stubs_only else jobs, process)
         proof.seconds = time.perf_counter() - began
         yield proof
 
@@ -63,7 +68,8 @@ def _imported(katas: list[Kata]) -> tuple[str, ...]:
     files = [path for kata in katas for path in (kata.suite, kata.solution) if path.is_file()]
     text = "".join(path.read_text(encoding="utf-8", errors="replace") for path in files)
     torch = "import torch" in text or "from torch" in text or "dojo.tensors" in text
-    return ("numpy", "torch") if torch else ("numpy",)
+    vision = ("dojo.vision", "torchvision") if "from dojo import vision" in text else ()
+    return ("numpy", "torch", *vision) if torch else ("numpy",)
 
 
 def _static_faults(proof: Proof, library: Library) -> Bank | None:
@@ -133,9 +139,11 @@ def _jobs(proof: Proof, bank: Bank) -> list[tuple[tuple[str, ...], Rule]]:
         return f"the stub fails {odd[0].name} otherwise: {odd[0].message}" if odd else ""
 
     jobs: list[tuple[tuple[str, ...], Rule]] = [((), stub)]
-    jobs.append((("--solutions",), lambda judgement: _not_green("the reference", judgement)))
+    # one seed for all, so that what one process replayed serves the others
+    same = ("--solutions", "--kata-seed", str(secrets.randbits(31)))
+    jobs.append((same, lambda judgement: _not_green("the reference", judgement)))
     for variant in bank.variants:
-        options = ("--solutions", "--variant", variant.name)
+        options = (*same, "--variant", variant.name)
         jobs.append((options, _rule(proof, variant)))
     return [(options, _collecting(proof, rule)) for options, rule in jobs]
 

@@ -148,8 +148,15 @@ def refuses(call: Callable, *args: Any, because: str, **kwargs: Any) -> None:
         ) from error
     raise Red(
         f"returned {describe(got)}; a ValueError is wanted, for {because}",
-        ("value", plain(got) if hasattr(got, "shape") else got),
+        ("value", _comparable(got)),
     )
+
+
+def _comparable(value: Any) -> Any:
+    """A copy of an array, a plain value, or that there was some object: no two are equal."""
+    if hasattr(value, "shape"):
+        return plain(value)
+    return "an object" if type(value).__eq__ is object.__eq__ else value
 
 
 def last_call() -> str:

@@ -19,8 +19,9 @@ from dojo.bank import Bank, Variant
 from dojo.explain import is_tensor
 from dojo.results import FAILED, PASSED, Result
 
-BUDGET = 15.0  # seconds a kata's diagnosis may take at the most
-SLOW = 1.0  # seconds; a test that took longer, as training does, is not run again
+# in seconds of processor time: a busy machine must not cost a mistake its name
+BUDGET = 15.0  # a kata's diagnosis may take this at the most
+SLOW = 1.0  # a test that took longer, as training does, is not run again
 
 
 @dataclass
@@ -29,6 +30,7 @@ class Replay:
 
     result: Result
     again: Callable[[Variant], Result]
+    cost: float = 0.0  # seconds of processor time it took
 
 
 def alike(a: Any, b: Any) -> bool:
@@ -67,37 +69,44 @@ def _arrays_alike(a: Any, b: Any) -> bool:
 def name_mistakes(replays: list[Replay], bank: Bank) -> None:
     """Write the sentence of the matching mistake into every failed result that has one.
 
-    Once a failure is matched, the later ones are only compared with the mistakes found there:
-    who made two mistakes reads of the second when the first is mended.
+    A failure is compared with the mistakes already found first, and with the others only where
+    none of those explains it: one mistake makes many failures.
     """
-    deadline = time.perf_counter() + BUDGET
+    deadline = time.process_time() + BUDGET
     failed = [r for r in replays if r.result.outcome == FAILED and r.result.observed is not None]
     passed = [r for r in replays if r.result.outcome == PASSED]
-    suspects = bank.of_kind("wrong")
+    suspects: list[Variant] = []
+    others = bank.of_kind("wrong")
     matches: dict[str, list[Variant]] = {}
     for replay in failed:
-        found = [v for v in suspects if time.perf_counter() < deadline and _matches(replay, v)]
-        if not matches:
-            found = [v for v in found if not _fails_where_passed(passed, v, deadline)]
-            suspects = found or suspects
-        matches |= {replay.result.name: found} if found else {}
+        found = _matching(replay, suspects, deadline)
+        if not found:
+            new = _matching(replay, others, deadline)
+            others = [variant for variant in others if variant not in new]
+            found = [v for v in new if not _fails_where_passed(passed, v, deadline)]
+            suspects += found
+        matches[replay.result.name] = found
     tallies = Counter(variant.name for found in matches.values() for variant in found)
     for replay in failed:
-        found = matches.get(replay.result.name, [])
+        found = matches[replay.result.name]
         if found:  # a mistake that also shows in other failures is the likelier one
             replay.result.diagnosis = max(found, key=lambda v: tallies[v.name]).sentence
 
 
+def _matching(replay: Replay, variants: list[Variant], deadline: float) -> list[Variant]:
+    if replay.cost > SLOW:
+        return []
+    return [v for v in variants if time.process_time() < deadline and _matches(replay, v)]
+
+
 def _matches(replay: Replay, variant: Variant) -> bool:
-    if replay.result.seconds > SLOW:
-        return False
     other = replay.again(variant)
     return other.outcome == FAILED and alike(other.observed, replay.result.observed)
 
 
 def _fails_where_passed(passed: list[Replay], variant: Variant, deadline: float) -> bool:
     for replay in passed:
-        if time.perf_counter() > deadline or replay.result.seconds > SLOW:
+        if time.process_time() > deadline or replay.cost > SLOW:
             continue
         if replay.again(variant).outcome == FAILED:
             return True

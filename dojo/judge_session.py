@@ -6,6 +6,7 @@ import inspect
 import random
 import sqlite3
 import sys
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from dojo.diagnose import Replay, name_mistakes
 from dojo.explain import Red
 from dojo.failure import Blocked, explain, is_stub_error
 from dojo.guard import ToolGuard, no_hard_exit
+from dojo.kept import kept
 from dojo.needs import blocked_by
 from dojo.report import verdict_lines
 from dojo.results import GREEN, PASSED, Outcome, Result
@@ -44,6 +46,8 @@ class JudgeSession:
         self.blocks: dict[str, str] = {}
         self.stopped: dict[str, str] = {}
         self._last: tuple[str, Any] = ("", None)
+        self._raised: Exception | None = None  # by the running test itself, not by a guard
+        self._cost = 0.0
         self._store: Store | None = None
 
     @property
@@ -69,33 +73,33 @@ class JudgeSession:
         events.send("test", kata=kata.name, name=test)
         self.guard.remember()
         self._same_start()
-        self._last = ("", None)
+        self._last, self._raised = ("", None), None
+        began = time.process_time()
         with judging(kata, self.library, self._override(kata)):
             if kata.name in self.stopped:
                 raise Red(self.stopped[kata.name])
             try:
-                with no_hard_exit(), self._unless_blocked(kata):
+                with no_hard_exit():
                     yield
+            except Exception as error:
+                self._raised = error
+                raise
             finally:
+                self._cost = time.process_time() - began
                 self._last = (current.call, current.target)
                 self.guard.check()
 
-    @contextmanager
-    def _unless_blocked(self, kata: Kata) -> Iterator[None]:
+    def _or_blocked(self, error: BaseException, kata: Kata) -> BaseException:
         """A failure of a kata that is built from a red one says that, but for an untouched stub.
 
-        What passes all the same was built without the red one, and is right.
+        What passes all the same was built without the red one, and is right. Asked after the
+        test, so that judging the needed kata takes none of the test's time.
         """
-        try:
-            yield
-        except Exception as error:
-            if self.solutions or is_stub_error(error, kata):
-                raise
-            if kata.name not in self.blocks:
-                self.blocks[kata.name] = blocked_by(kata, self)
-            if not self.blocks[kata.name]:
-                raise
-            raise Blocked(self.blocks[kata.name]) from error
+        if error is not self._raised or self.solutions or is_stub_error(error, kata):
+            return error
+        if kata.name not in self.blocks:
+            self.blocks[kata.name] = blocked_by(kata, self)
+        return Blocked(self.blocks[kata.name]) if self.blocks[kata.name] else error
 
     def _begin(self, kata: Kata) -> None:
         if kata.name in self.begun:
@@ -128,6 +132,7 @@ class JudgeSession:
         result.seconds = report.duration
         result.printed = report.capstdout
         if error is not None:
+            error = self._or_blocked(error, kata)
             with judging(kata, self.library, {}):
                 current.call, current.target = self._last
                 explain(error, kata, str(self.library.path(kata)), result)
@@ -136,7 +141,7 @@ class JudgeSession:
         self.outcome(kata).results[item.name] = result
         arguments = {n: v for n, v in item.funcargs.items() if n in _names(item.function)}
         again = self._replayer(kata, item, arguments)
-        self.replays.setdefault(kata.name, []).append(Replay(result, again))
+        self.replays.setdefault(kata.name, []).append(Replay(result, again, self._cost))
         events.send("result", kata=kata.name, result=result)
         return result
 
@@ -146,6 +151,9 @@ class JudgeSession:
         function, name = item.function, item.name
 
         def again(variant: Variant) -> Result:
+            return kept(name, variant.name, lambda: judged_again(variant))
+
+        def judged_again(variant: Variant) -> Result:
             fresh = dict(arguments)
             if "rng" in fresh:
                 fresh["rng"] = self.rng(name)

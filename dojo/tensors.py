@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from dojo.checks import same
 from dojo.explain import Red
 
-__all__ = ["calls_none_of", "model_left_alone", "normal", "same_gradients"]
+__all__ = ["calls_none_of", "model_left_alone", "normal", "same_gradients", "same_state"]
 
 
 def normal(rng: np.random.Generator, *shape: int, dtype: torch.dtype = torch.float32):
@@ -72,19 +72,20 @@ def same_gradients(
         same(leaf.grad, twins[name].grad, tolerance=tolerance, what=f"gradient of {name}")
 
 
-def _model_state(model: torch.nn.Module) -> dict[str, Any]:
-    state: dict[str, Any] = {}
+def _model_state(model: torch.nn.Module) -> dict[tuple[str, str], Any]:
+    """By kind and place, as ("weight", "model.fc.bias")."""
+    state: dict[tuple[str, str], Any] = {}
     for name, module in model.named_modules():
         at = f"model.{name}" if name else "model"
-        state[f"the mode of {at}"] = module.training
-        hooks = [list(v) for k, v in vars(module).items() if k.endswith("_hooks")]
-        state[f"the hooks of {at}"] = hooks
+        state["mode", at] = module.training
+        state["hooks", at] = [list(v) for k, v in vars(module).items() if k.endswith("_hooks")]
     for name, value in model.named_parameters():
-        state[f"the weight model.{name}"] = (id(value), value.detach().clone())
-        state[f"requires_grad of model.{name}"] = value.requires_grad
-        state[f"the .grad of model.{name}"] = None if value.grad is None else value.grad.clone()
+        at = f"model.{name}"
+        state["weight", at] = (id(value), value.detach().clone())
+        state["requires_grad", at] = value.requires_grad
+        state[".grad", at] = None if value.grad is None else value.grad.clone()
     for name, buffer in model.named_buffers():
-        state[f"the buffer model.{name}"] = (id(buffer), buffer.clone())
+        state["buffer", f"model.{name}"] = (id(buffer), buffer.clone())
     return state
 
 
@@ -102,16 +103,35 @@ def _alike(before: Any, after: Any) -> bool:
 def model_left_alone(model: torch.nn.Module, *, but: tuple[str, ...] = ()) -> Iterator[None]:
     """Modes, hooks, weights, buffers, requires_grad and .grad are as before, whatever happens.
 
-    `but` names the kinds that may change: "weight", "buffer", ".grad", "mode" ...
+    `but` names the kinds that may change: "mode", "hooks", "weight", "requires_grad", ".grad",
+    "buffer".
     """
     before = _model_state(model)
     try:
         yield
     finally:
         after = _model_state(model)
-        changed = [key for key in before | after if not _alike(before.get(key), after.get(key))]
-        changed = [key for key in changed if not any(word in key for word in but)]
+        changed = [
+            f"{kind} of {at}"
+            for kind, at in before | after
+            if kind not in but and not _alike(before.get((kind, at)), after.get((kind, at)))
+        ]
         if changed:
             more = f", and {len(changed) - 1} more" if len(changed) > 1 else ""
-            message = f"{changed[0]} is not as it was before the call{more}"
+            message = f"the {changed[0]} is not as it was before the call{more}"
             raise Red(message, ("changed", changed))
+
+
+def same_state(model: torch.nn.Module, wanted: dict[str, tuple[int, ...]], who: str) -> None:
+    """The state_dict of `model` has these names and shapes and no others; `who` says whose."""
+    got = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    told = [
+        f"{name} is {got[name]}, expected {shape}"
+        for name, shape in wanted.items()
+        if got.get(name, shape) != shape
+    ]
+    told += [f"{name} is missing" for name in wanted if name not in got]
+    told += [f"{name} is not wanted" for name in got if name not in wanted]
+    if told:
+        more = f", and {len(told) - 3} more" if len(told) > 3 else ""
+        raise Red(f"{who}: {'; '.join(told[:3])}{more}", ("state", who, told))

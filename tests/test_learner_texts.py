@@ -169,6 +169,18 @@ def test_tests_left_out_make_no_green(house):
 
 
 @pytest.mark.timeout(60)
+def test_a_mistake_beside_a_slow_needed_kata_is_named(house):
+    """Judging what a kata is built from takes nothing of the time that its own tests took."""
+    slow = "    import time; time.sleep(0.6)\n    return"
+    house.solve("row_sums")
+    house.write("row_sums", house.kata("row_sums").stub.read_text().replace("    return", slow))
+    house.write("grand_total", "def grand_total(grid):\n    return float(grid.mean())\n")
+    run = house.pytest(house.suite("grand_total"))
+    first = run.stdout.split("  call:")[0]
+    assert "looks like: the mean of the cells, not their sum" in first, run.stdout
+
+
+@pytest.mark.timeout(60)
 def test_a_kata_built_from_a_red_one_is_blocked(house):
     """The later kata says in one line what to do first; the untouched stub stays a stub."""
     house.solve("grand_total")

@@ -24,7 +24,8 @@ def test_the_first_blocks_install_and_prove():
     """The first fenced block ends with the learner's command, the second with the proof."""
     first, second = (ROOT / "README.md").read_text().split("```sh\n")[1:3]
     assert first.split("```")[0].strip().endswith(".venv/bin/kata")
-    assert ".venv/bin/nox -s " in second.split("```")[0]
+    proof = ".venv/bin/nox -s lint types stubs solutions tests"
+    assert second.split("```")[0].strip().endswith(proof)
 
 
 def test_shipped_data_is_what_it_says():

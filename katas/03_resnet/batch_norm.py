@@ -13,6 +13,7 @@ class BatchNorm2d(nn.Module):
     The variance has two faces: divided by the count to normalise, by the count less 1 to
     remember. `momentum` is the share of the new batch in what is kept; eps joins the variance
     under the root. What is kept is saved with the model, but takes no part in gradients.
+    None of torch's own batch norms may run inside.
 
     State_dicts are exchanged with torch's layer, hence the names. Parameters: weight (ones)
     and bias (zeros). Buffers: running_mean (zeros), running_var (ones) and

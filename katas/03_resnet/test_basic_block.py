@@ -9,7 +9,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from dojo.checks import answer, expect, refuses, same
-from dojo.tensors import normal, same_gradients
+from dojo.tensors import normal, same_gradients, same_state
 
 BasicBlock = answer("BasicBlock")
 
@@ -36,14 +36,8 @@ def tensors(channels, out_channels, stride=1):
 def built(*sizes):
     """A block, if its tensors are those of torchvision's."""
     block = BasicBlock(*sizes)
-    got = {name: tuple(tensor.shape) for name, tensor in block.state_dict().items()}
     wanted = {name: tuple(tensor.shape) for name, tensor in tensors(*sizes).items()}
-    told = [f"{name} is {got[name]}, expected {shape}"
-            for name, shape in wanted.items() if got.get(name, shape) != shape]  # fmt: skip
-    told += [f"{name} is missing" for name in wanted if name not in got]
-    told += [f"{name} is not wanted" for name in got if name not in wanted]
-    more = f", and {len(told) - 3} more" if len(told) > 3 else ""
-    expect(not told, f"BasicBlock{sizes}: {'; '.join(told[:3])}{more}", (sizes, told))
+    same_state(block, wanted, f"BasicBlock{sizes}")
     return block
 
 
@@ -164,4 +158,4 @@ def test_a_size_below_1_is_refused(sizes):
     """in_channels, out_channels and stride are at least 1, each of them: else a ValueError."""
     names = ("in_channels", "out_channels", "stride")
     because = ", ".join(f"{n} {v}" for n, v in zip(names, sizes, strict=True) if v < 1)
-    refuses(lambda *sizes: BasicBlock(*sizes) and "a block", *sizes, because=because)
+    refuses(BasicBlock, *sizes, because=because)

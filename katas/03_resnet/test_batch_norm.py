@@ -7,7 +7,7 @@ import torch
 from torch import nn, tensor
 
 from dojo.checks import answer, expect, refuses, same
-from dojo.tensors import normal
+from dojo.tensors import calls_none_of, normal, same_state
 
 BatchNorm2d = answer("BatchNorm2d")
 
@@ -18,13 +18,8 @@ KEPT = ("running_mean", "running_var")
 
 def checked(layer, channels):
     """The layer, if its state_dict holds what torch's layer holds."""
-    got = {name: tuple(t.shape) for name, t in layer.state_dict().items()}
-    wanted = {name: tuple(t.shape) for name, t in nn.BatchNorm2d(channels).state_dict().items()}
-    told = [f"{name} is missing" for name in wanted if name not in got]
-    told += [f"{name} is not wanted" for name in got if name not in wanted]
-    told += [f"{name} is {got[name]}, expected {shape}"
-             for name, shape in wanted.items() if got.get(name, shape) != shape]  # fmt: skip
-    expect(not told, f"in the state_dict {'; '.join(told[:3])}", told)
+    torchs = nn.BatchNorm2d(channels).state_dict()
+    same_state(layer, {name: tuple(t.shape) for name, t in torchs.items()}, "the state_dict")
     return layer
 
 
@@ -53,6 +48,14 @@ def kept_as(layer, oracle, when, tolerance=1e-4):
     for name in (*KEPT, "num_batches_tracked"):
         got, wanted = getattr(layer, name).detach(), getattr(oracle, name)
         same(got, wanted, tolerance=tolerance, what=f"{name} {when}")
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+def test_torchs_own_batch_norm_stays_out(rng, training):
+    """The layer is yours: means, variances and sums are free, a ready batch norm is not."""
+    layer = BatchNorm2d(3).train(training)
+    why = "write out what it does, with means and variances"
+    calls_none_of(("batch_norm",), why, layer, spread(rng, 2, 3, 4, 5))
 
 
 def test_two_channels_by_hand():

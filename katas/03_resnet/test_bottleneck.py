@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from dojo.checks import answer, expect, refuses, same
-from dojo.tensors import normal
+from dojo.tensors import normal, same_state
 
 Bottleneck = answer("Bottleneck")
 
@@ -35,15 +35,8 @@ def shapes(in_channels, channels, stride):
 
 def checked(block, sizes):
     """The block, if its tensors are those of torchvision's."""
-    got = {name: tuple(tensor.shape) for name, tensor in block.state_dict().items()}
-    wanted = shapes(*sizes)
-    told = [f"{name} is {got[name]}, expected {shape}"
-            for name, shape in wanted.items() if got.get(name, shape) != shape]  # fmt: skip
-    told += [f"{name} is missing" for name in wanted if name not in got]
-    told += [f"{name} is not wanted" for name in got if name not in wanted]
     how = f"in_channels {sizes[0]}, channels {sizes[1]}, stride {sizes[2]}"
-    more = f", and {len(told) - 3} more" if len(told) > 3 else ""
-    expect(not told, f"{how}: {'; '.join(told[:3])}{more}", (sizes, told))
+    same_state(block, shapes(*sizes), how)
     return block
 
 
@@ -203,4 +196,4 @@ def test_a_size_below_1_is_refused(sizes):
     """in_channels, channels and stride are at least 1, each of them: else a ValueError."""
     names = ("in_channels", "channels", "stride")
     because = ", ".join(f"{n} {v}" for n, v in zip(names, sizes, strict=True) if v < 1)
-    refuses(lambda *sizes: Bottleneck(*sizes) and "a block", *sizes, because=because)
+    refuses(Bottleneck, *sizes, because=because)

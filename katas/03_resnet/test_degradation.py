@@ -172,12 +172,7 @@ def test_initial_weights_come_from_torchs_default_generator(rng, residual):
 )
 def test_other_depths_and_widths_are_refused(depth, width, residual):
     """depth is odd and at least 3, a stem and one pair or more; width is at least 1."""
-
-    def build():
-        make_stack(depth, width, residual)
-        return "a stack"
-
-    refuses(build, because=f"depth {depth} and width {width}")
+    refuses(make_stack, depth, width, residual, because=f"depth {depth} and width {width}")
 
 
 @pytest.mark.parametrize(

@@ -143,9 +143,5 @@ def test_the_head_is_trained_and_lets_the_gradient_through(rng):
 @pytest.mark.parametrize(("channels", "num_classes"), [(0, 3), (4, 0), (-1, 3), (4, -2)])
 def test_sizes_below_one_are_refused(channels, num_classes):
     """A head of no channels or no classes is refused with a ValueError when it is built."""
-
-    def build():
-        gap_head(channels, num_classes)
-        return "a head"
-
-    refuses(build, because=f"{channels} channels and {num_classes} classes")
+    because = f"{channels} channels and {num_classes} classes"
+    refuses(gap_head, channels, num_classes, because=because)

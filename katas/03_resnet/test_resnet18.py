@@ -8,7 +8,7 @@ import torch
 
 from dojo import vision  # without it torchvision cannot be imported everywhere
 from dojo.checks import answer, expect, refuses, same
-from dojo.tensors import normal
+from dojo.tensors import normal, same_state
 
 # isort: split
 from torchvision import models
@@ -55,14 +55,8 @@ def numbers():
 
 def checked(model):
     """The model, if its tensors are those of torchvision's."""
-    got = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     wanted = {name: tuple(tensor.shape) for name, tensor in theirs().state_dict().items()}
-    told = [f"{name} is {got[name]}, expected {shape}"
-            for name, shape in wanted.items() if got.get(name, shape) != shape]  # fmt: skip
-    told += [f"{name} is missing" for name in wanted if name not in got]
-    told += [f"{name} is not wanted" for name in got if name not in wanted]
-    more = f", and {len(told) - 3} more" if len(told) > 3 else ""
-    expect(not told, f"{'; '.join(told[:3])}{more}", told)
+    same_state(model, wanted, "the state_dict")
     return model
 
 
@@ -184,4 +178,4 @@ def test_an_image_of_224_pixels(rng):
 @pytest.mark.parametrize("classes", [0, -1, -10])
 def test_less_than_one_class_is_refused(classes):
     """num_classes is at least 1: else a ValueError."""
-    refuses(lambda n: built(n) and "a model", classes, because=f"num_classes {classes}")
+    refuses(built, classes, because=f"num_classes {classes}")
