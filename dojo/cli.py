@@ -57,6 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     run = add("run", "desk", "run", "judge a kata (the next one, if none is named)", "?")
     run.add_argument("--json", action="store_true", help="print the verdict as one JSON object")
     run.add_argument("--kata-seed", type=int, metavar="N", help="repeat a run's random inputs")
+    add("watch", "screen", "watch", "judge at every save, in one screen", "?")
     add("hint", "desk", "hint", "one hint more each time", "?")
     show = add("show", "desk", "show", "draw what your own code computes", 1)
     show.add_argument("--solutions", action="store_true", help="draw the reference answer")

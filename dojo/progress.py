@@ -66,8 +66,11 @@ def _state(kata: Kata, row: dict | None, tally: dict, hints: int) -> State:
 
 
 def _is_stub(kata: Kata) -> bool:
+    source = source_text(kata.stub)
+    if "NotImplementedError" not in source:  # making the stub takes longer than this look
+        return False
     try:
-        return source_text(kata.stub) == stub_text(kata)
+        return source == stub_text(kata)
     except StubError:
         return False
 

@@ -54,9 +54,7 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __call__(
-        self, arguments: list[str], kata: Kata, told: Path, printed: Path
-    ) -> WarmProcess:
+    def __call__(self, arguments: list[str], kata: Kata, told: Path, printed: Path) -> WarmProcess:
         """Start a judging process; the form that `dojo.judge.Job` wants."""
         environment = ENVIRONMENT | {events.VARIABLE: str(told)}
         environment |= {k: v for k, v in os.environ.items() if k.startswith("KATA_")}
@@ -69,16 +67,18 @@ class Worker:
                 assert server.stdin is not None
                 server.stdin.write(line)
                 server.stdin.flush()
-                with self.news:
-                    self.news.wait_for(
-                        lambda s=server, n=asked: len(self.started) > n or s.poll() is not None
-                    )
-                    if len(self.started) > asked:
-                        if not CAN_FORK:
-                            self.server = self._new_server()
-                        return WarmProcess(self, self.started[-1])
+                if pid := self._answer(server, asked):
+                    if not CAN_FORK:
+                        self.server = self._new_server()
+                    return WarmProcess(self, pid)
             self.server = self._new_server()
         raise OSError("the warm worker cannot be started: try `kata run`, or `kata doctor`")
+
+    def _answer(self, server: subprocess.Popen[bytes], asked: int) -> int:
+        """The pid of the process that was asked for; 0 when the server is gone."""
+        with self.news:
+            self.news.wait_for(lambda: len(self.started) > asked or server.poll() is not None)
+            return self.started[asked] if len(self.started) > asked else 0
 
     def _new_server(self) -> subprocess.Popen[bytes]:
         server = subprocess.Popen(
