@@ -6,7 +6,6 @@ import argparse
 import ast
 import json
 import sys
-import time
 from pathlib import Path
 
 from dojo.cli import UsageError
@@ -134,27 +133,6 @@ def solution(curriculum: Curriculum, options: argparse.Namespace) -> int:
         print(answer_text(kata), end="")
     except StubError as error:
         raise UsageError(str(error)) from None
-    return 0
-
-
-def history(curriculum: Curriculum, options: argparse.Namespace) -> int:
-    """Every judgement, oldest first; a version is brought back by the start of its hash."""
-    kata = curriculum.find(options.kata[0])
-    store = open_store(curriculum.root)
-    try:
-        if options.bring_back:
-            text = store.source(options.bring_back)
-            if text is None:
-                raise UsageError(f"no version, or more than one, starts with {options.bring_back}")
-            print(*lay_down(kata, text), sep="\n")
-            return 0
-        for row in store.judgements(kata.name):
-            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(row["started"]))
-            count = f"{row['passed'] or 0}/{row['total']}"
-            said = row["diagnosis"] or row["message"] or ""
-            print(f"{row['source'][:8]}  {when}  {row['verdict']:<10} {count:<7} {said}"[:120])
-    finally:
-        store.close()
     return 0
 
 

@@ -12,7 +12,7 @@ from dojo.cli import UsageError
 from dojo.curriculum import Curriculum, Kata
 from dojo.desk import hints, lay_down, named_or_next, task_text
 from dojo.judge import Judgement
-from dojo.progress import NEW, SIGNS, State, states
+from dojo.progress import NEW, State, states
 from dojo.report import verdict_lines
 from dojo.results import GREEN
 from dojo.store import open_store
@@ -60,7 +60,7 @@ class Jump(ModalScreen[str]):
 
     def compose(self) -> ComposeResult:
         rows = [
-            Option(Text(f"{SIGNS[s.verdict]} {s.kata.name:<20}{s.kata.title}"[:68]), id=s.kata.name)
+            Option(Text(f"{s.sign} {s.kata.name:<20}{s.kata.title}"[:68]), id=s.kata.name)
             for s in self.found
         ]
         yield OptionList(*rows)
@@ -145,7 +145,7 @@ class WatchApp(App[None]):
     def _place(self) -> str:
         """The chapter in one line, as it is recorded now."""
         here = [s for s in states(self.curriculum) if s.kata.chapter == self.kata.chapter]
-        signs = "".join("o" if s.verdict == NEW else SIGNS[s.verdict] for s in here)
+        signs = "".join("o" if s.verdict == NEW else s.sign for s in here)
         green = sum(s.verdict == GREEN for s in here)
         return f"{self.kata.chapter} [{signs}] {green} of {len(here)} green"
 
