@@ -82,8 +82,8 @@ def outcome_of(kata: str, events: list[dict[str, Any]]) -> tuple[Outcome, int, s
         elif event["event"] == "result":
             result = from_json(event["result"])
             outcome.results[result.name] = result
-        elif event["event"] == "kata":
+        elif event["event"] in ("judged", "kata"):
             outcome.results = {r["name"]: from_json(r) for r in event["outcome"]}
-            running = ""
+            running = "" if event["event"] == "kata" else "the diagnosis"
     outcome.seconds = sum(result.seconds for result in outcome.results.values())
     return outcome, row, running

@@ -31,10 +31,9 @@ def explain(error: BaseException, kata: Kata, path: str, result: Result) -> None
     if isinstance(error, Blocked):
         result.message, result.cause = str(error), "blocked"
     elif isinstance(error, Red):
-        result.message, result.lines = error.message, error.lines
-        result.observed = (check, "red", error.observed)
-        if not current.call:  # no answer could be called at all
-            result.cause = "import"
+        result.message, result.lines, result.cause = error.message, error.lines, error.cause
+        if not error.cause:
+            result.observed = (check, "red", error.observed)
     elif is_stub_error(error, kata):
         result.message, result.cause = "still the stub: it raises NotImplementedError", "stub"
     elif isinstance(error, pytest.fail.Exception) and "imeout" in str(error):

@@ -89,6 +89,7 @@ class Job:
         self.printed.touch()
         self.tail = events.Tail(told)
         self.why = ""  # it was ended from outside
+        self.asked = 0
         self.looked = 0.0
         arguments = [str(kata.suite), *options, *OPTIONS, f"--color={'yes' if color else 'no'}"]
         self.process = start(arguments, kata, told, self.printed)
@@ -101,6 +102,12 @@ class Job:
         self.tail.read()
         self.why = self.why or self._over_limit()
         return bool(self.why)
+
+    def new_events(self) -> list[dict[str, Any]]:
+        """What came since this was last asked."""
+        new = self.tail.events[self.asked :]
+        self.asked += len(new)
+        return new
 
     def _over_limit(self) -> str:
         running = self._running()

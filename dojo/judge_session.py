@@ -178,6 +178,7 @@ class JudgeSession:
         outcome.seconds = sum(result.seconds for result in outcome.results.values())
         replays = self.replays.pop(kata.name, [])
         if any(replay.result.observed is not None for replay in replays):
+            events.send("judged", kata=kata.name, outcome=outcome)  # the name may take a while
             bank = self._bank(kata)
             if bank is not None:
                 name_mistakes(replays, bank)

@@ -14,7 +14,7 @@ from dojo.desk import hints, lay_down, named_or_next, task_text
 from dojo.judge import Judgement
 from dojo.progress import NEW, State, states
 from dojo.report import verdict_lines
-from dojo.results import GREEN
+from dojo.results import GREEN, Outcome
 from dojo.store import open_store
 from dojo.stub import StubError, answer_text, stub_text
 from dojo.watching import Watching
@@ -94,8 +94,8 @@ class WatchApp(App[None]):
     def __init__(self, curriculum: Curriculum, kata: Kata):
         super().__init__(ansi_color=True)  # the terminal's own colours, light or dark
         self.curriculum = curriculum
-        self.watching = Watching(curriculum, kata, self.began, self.told, self.verdict)
-        self.judgement: Judgement | None = None
+        self.watching = Watching(curriculum, kata, self.began, self.told, self.judged, self.verdict)
+        self.outcome: Outcome | None = None
         self.place = ""
         self.asked_reset = False
 
@@ -127,18 +127,22 @@ class WatchApp(App[None]):
 
     def began(self, kata: Kata) -> None:
         self._head("judging ...", self._place())
-        if self.judgement is None or self.judgement.outcome.kata != kata.name:
+        if self.outcome is None or self.outcome.kata != kata.name:
             self._say(Text(task_line(kata)))
 
     def told(self, passed: int, total: int) -> None:
         self._head(f"judging ... {passed} of {total} pass")
 
-    def verdict(self, judgement: Judgement) -> None:
-        self.judgement = judgement
-        outcome = judgement.outcome
+    def judged(self, outcome: Outcome) -> None:
+        """Red, but which mistake it is takes a moment longer."""
+        self.verdict(outcome, "\n  which mistake is it? ...\n")
+
+    def verdict(self, found: Judgement | Outcome, more: str = "") -> None:
+        outcome = found.outcome if isinstance(found, Judgement) else found
+        self.outcome = outcome
         state = f"{outcome.verdict}: {outcome.passed} of {outcome.total} in {outcome.seconds:.2f} s"
         self._head(state, self._place())
-        self.action_verdict()
+        self.action_verdict(more)
 
     # -- drawing
 
@@ -165,10 +169,10 @@ class WatchApp(App[None]):
 
     # -- keys
 
-    def action_verdict(self) -> None:
-        if self.judgement is None:
+    def action_verdict(self, more: str = "") -> None:
+        if self.outcome is None:
             return
-        outcome, text = self.judgement.outcome, Text()
+        outcome, text = self.outcome, Text()
         for line, style in verdict_lines(self.kata, outcome, None):
             text.append(line + "\n", STYLES[style])
         if not outcome.passed and all(r.cause == "stub" for r in outcome.failures):
@@ -178,6 +182,7 @@ class WatchApp(App[None]):
                 "\nSave again whenever you like: break it on purpose, try another way,\n"
                 "press p to see what it computes. n goes on to the next kata.\n"
             )
+        text.append(more)
         self._say(text)
 
     def action_task(self) -> None:
@@ -197,7 +202,7 @@ class WatchApp(App[None]):
         self._say(Text("\n\n".join(text)), f"h one more  {READING}")
 
     def action_solution(self) -> None:
-        if self.judgement is None or self.judgement.outcome.verdict != GREEN:
+        if self.outcome is None or self.outcome.verdict != GREEN:
             self._say(Text("The reference answer is for after green; h gives a hint."))
             return
         try:
@@ -237,7 +242,7 @@ class WatchApp(App[None]):
             self._say(Text(str(error)))
 
     def action_next(self) -> None:
-        if self.judgement is None or self.judgement.outcome.verdict != GREEN:
+        if self.outcome is None or self.outcome.verdict != GREEN:
             self._say(Text(f"{self.kata.name} is not green yet; l goes to any other kata."))
             return
         left = [s.kata for s in states(self.curriculum) if s.verdict != GREEN]
@@ -249,7 +254,7 @@ class WatchApp(App[None]):
             self._say(Text("All katas are green. kata review keeps them so."))
 
     def _go(self, kata: Kata) -> None:
-        self.judgement = None
+        self.outcome = None
         self.watching.choose(kata)
         self.began(kata)
 

@@ -7,8 +7,10 @@ import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
+from dojo import events
 from dojo.curriculum import Curriculum, Kata
 from dojo.judge import Job, Judgement
+from dojo.results import PASSED, Outcome
 from dojo.worker import Worker, needed_imports
 
 POLL = 0.5  # seconds between looks where no events arrive: network folders, some mounts
@@ -29,18 +31,21 @@ def needed_katas(curriculum: Curriculum, kata: Kata) -> list[Kata]:
 class Watching:
     """Judges `kata`, now and after each change, and tells by the three calls it is given.
 
-    began(kata), told(passed, total) while it runs, and verdict(judgement): exactly once for a
-    content that stays. What an editor does on its way (an empty file, none, an older text) is
-    never shown, nor is a judgement of anything but the newest content.
+    began(kata), told(passed, total) while it runs, judged(outcome) where a mistake is still being
+    named, and verdict(judgement): exactly once for a content that stays. What an editor does on
+    its way (an empty file, none, an older text) is never shown, nor is a judgement of anything
+    but the newest content.
     """
 
     def __init__(
         self, curriculum: Curriculum, kata: Kata, began: Callable[[Kata], None],
-        told: Callable[[int, int], None], verdict: Callable[[Judgement], None],
+        told: Callable[[int, int], None], judged: Callable[[Outcome], None],
+        verdict: Callable[[Judgement], None],
     ):  # fmt: skip
         self.curriculum, self.kata = curriculum, kata
-        self.began, self.told, self.verdict = began, told, verdict
+        self.began, self.told, self.found, self.verdict = began, told, judged, verdict
         self.judged: object = None
+        self.passed = self.total = 0
         self.worker: Worker | None = None
         self.woken = asyncio.Event()
 
@@ -51,12 +56,12 @@ class Watching:
 
     async def run(self) -> None:
         """Until it is cancelled."""
-        events = asyncio.create_task(self._events())
+        woken_by = asyncio.create_task(self._events())
         try:
             while True:
                 await self._next()
         finally:
-            events.cancel()
+            woken_by.cancel()
             if self.worker is not None:
                 self.worker.close()
 
@@ -70,18 +75,12 @@ class Watching:
             await self._judge(content)
 
     async def _judge(self, content: tuple) -> None:
-        kata, passed, total = self.kata, 0, 0
+        kata = self.kata
         self.began(kata)
         start = await asyncio.to_thread(self._warm, kata)
         job = await asyncio.to_thread(Job, kata, (), False, start)
-        seen = 0
         while not job.ended(0):
-            for event in job.tail.events[seen:]:
-                total = len(event["expected"]) if event["event"] == "begin" else total
-                passed += event["event"] == "result" and event["result"]["outcome"] == "passed"
-            if len(job.tail.events) > seen:
-                seen = len(job.tail.events)
-                self.told(passed, total)
+            self._tell(job.new_events(), kata)
             await asyncio.sleep(TICK)
             if self._content() != content:
                 job.cancel()
@@ -90,6 +89,17 @@ class Watching:
         if self._content() == content and self.kata == kata:
             self.judged = content
             self.verdict(judgement)
+
+    def _tell(self, new: list[dict], kata: Kata) -> None:
+        for event in new:
+            if event["event"] == "begin":
+                self.passed, self.total = 0, len(event["expected"])
+            elif event["event"] == "result":
+                self.passed += event["result"]["outcome"] == PASSED
+            elif event["event"] == "judged":
+                self.found(events.outcome_of(kata.name, [event])[0])
+        if new:
+            self.told(self.passed, self.total)
 
     def _warm(self, kata: Kata) -> Worker:
         """The worker, with the imports that this kata needs."""

@@ -67,8 +67,9 @@ async def while_watching(house, name, steps, saved=()):
     verdicts: list = []
     began: list = []
     watching = Watching(
-        house.curriculum, house.kata(name), began.append, lambda *_: None, verdicts.append
-    )
+        house.curriculum, house.kata(name), began.append, lambda *_: None, lambda _: None,
+        verdicts.append,
+    )  # fmt: skip
     task = asyncio.create_task(watching.run())
     while not verdicts:
         await asyncio.sleep(0.01)
