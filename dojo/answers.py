@@ -77,7 +77,7 @@ class Library(MetaPathFinder):
     def module(self, kata: Kata) -> ModuleType:
         """The imported answer to `kata`; `Red` with one line if it cannot be imported."""
         if kata.name in self.broken:
-            raise self.broken[kata.name]
+            raise self.broken[kata.name].with_traceback(None)
         try:
             with self.importing():
                 return importlib.import_module(kata.name)
@@ -105,16 +105,19 @@ class Library(MetaPathFinder):
 
 def _import_failed(kata: Kata, path: Path, error: BaseException) -> Red:
     shown = kata.shown(path)
+    lines: tuple[str, ...] = ()
     if not path.is_file():
-        return Red(f"{shown} is missing; `kata reset {kata.name}` writes it anew")
-    if isinstance(error, SyntaxError) and error.filename == str(path):
-        return Red(f"{shown} line {error.lineno} is no Python: {error.msg}", lines=_marked(error))
-    if isinstance(error, Red):
-        return Red(f"{shown} while it is imported: {error.message}")
-    if isinstance(error, LEAVING):
-        what = f"leaves the program ({type(error).__name__})"
-        return Red(f"{shown} {what} while it is imported: an answer defines, it does not exit")
-    return Red(f"{shown} stops while it is imported: {raised_text(error)}")
+        why = f"is missing; `kata reset {kata.name}` writes it anew"
+    elif isinstance(error, SyntaxError) and error.filename == str(path):
+        why, lines = f"line {error.lineno} is no Python: {error.msg}", _marked(error)
+    elif isinstance(error, Red):
+        why = f"while it is imported: {error.message}"
+    elif isinstance(error, LEAVING):
+        why = f"leaves the program ({type(error).__name__}) while it is imported: an answer "
+        why += "defines, it does not exit"
+    else:
+        why = f"stops while it is imported: {raised_text(error)}"
+    return Red(f"{shown} {why}", lines=lines, cause="import")
 
 
 def _marked(error: SyntaxError) -> tuple[str, ...]:
@@ -166,7 +169,7 @@ def _no_such_name(kata: Kata, path: Path, name: str, module: ModuleType) -> Red:
     own = [n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__]
     near = difflib.get_close_matches(name, own, 1, 0.4)
     meant = f"; did you call it {near[0]}?" if near else ""
-    return Red(f"{kata.shown(path)} defines no {name}{meant}")
+    return Red(f"{kata.shown(path)} defines no {name}{meant}", cause="import")
 
 
 def _accepts(name: str, target: Callable, args: tuple, kwargs: dict) -> None:

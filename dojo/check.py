@@ -20,7 +20,7 @@ from dojo.explain import Red
 from dojo.judge import Job, Judgement
 from dojo.results import GREEN
 from dojo.stub import StubError, stub_text
-from dojo.worker import warm_up
+from dojo.worker import Worker, needed_imports
 
 LEAST = {"right": 1, "wrong": 3}
 PARALLEL = min(4, os.cpu_count() or 1)
@@ -47,29 +47,20 @@ class Proof:
 def check(curriculum: Curriculum, katas: list[Kata], stubs_only: bool = False) -> Iterator[Proof]:
     """Prove katas one after the other; the jobs of one run side by side."""
     os.environ.update(KATA_NO_RECORD="1", OMP_NUM_THREADS="1")
-    process = warm_up(_imported(katas))
     library = Library(curriculum, solutions=True)
-    for kata in katas:
-        proof = Proof(kata)
-        began = time.perf_counter()
-        bank = _static_faults(proof, library)
-        if bank is not None:
-            proof.variants = list(bank.variants)
-            jobs = _jobs(proof, bank)
-            with tempfile.TemporaryDirectory(prefix="kata-replays-") as folder:
-                os.environ[kept.VARIABLE] = folder
-                _run(kata, jobs[:1] if stubs_only else jobs, process)
-        proof.seconds = time.perf_counter() - began
-        yield proof
-
-
-def _imported(katas: list[Kata]) -> tuple[str, ...]:
-    """The slow imports that these katas need: a torch that nobody asks for costs seconds."""
-    files = [path for kata in katas for path in (kata.suite, kata.solution) if path.is_file()]
-    text = "".join(path.read_text(encoding="utf-8", errors="replace") for path in files)
-    torch = "import torch" in text or "from torch" in text or "dojo.tensors" in text
-    vision = ("dojo.vision", "torchvision") if "from dojo import vision" in text else ()
-    return ("numpy", "torch", *vision) if torch else ("numpy",)
+    with Worker(curriculum.root, needed_imports(katas)) as worker:
+        for kata in katas:
+            proof = Proof(kata)
+            began = time.perf_counter()
+            bank = _static_faults(proof, library)
+            if bank is not None:
+                proof.variants = list(bank.variants)
+                jobs = _jobs(proof, bank)
+                with tempfile.TemporaryDirectory(prefix="kata-replays-") as folder:
+                    os.environ[kept.VARIABLE] = folder
+                    _run(kata, jobs[:1] if stubs_only else jobs, worker)
+            proof.seconds = time.perf_counter() - began
+            yield proof
 
 
 def _static_faults(proof: Proof, library: Library) -> Bank | None:
@@ -183,14 +174,14 @@ def _collecting(proof: Proof, rule: Rule) -> Rule:
     return collect
 
 
-def _run(kata: Kata, jobs: list[tuple[tuple[str, ...], Rule]], process: type) -> None:
+def _run(kata: Kata, jobs: list[tuple[tuple[str, ...], Rule]], worker: Worker) -> None:
     """Run the jobs, a few at a time."""
     waiting = list(reversed(jobs))
     running: list[tuple[Job, Rule]] = []
     while waiting or running:
         while waiting and len(running) < PARALLEL:
             options, rule = waiting.pop()
-            running.append((Job(kata, options, start=process), rule))
+            running.append((Job(kata, options, start=worker), rule))
         for entry in list(running):
             job, rule = entry
             if job.ended(0.02):

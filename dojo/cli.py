@@ -57,17 +57,33 @@ def build_parser() -> argparse.ArgumentParser:
     run = add("run", "desk", "run", "judge a kata (the next one, if none is named)", "?")
     run.add_argument("--json", action="store_true", help="print the verdict as one JSON object")
     run.add_argument("--kata-seed", type=int, metavar="N", help="repeat a run's random inputs")
+    add("watch", "screen", "watch", "judge at every save, in one screen", "?")
     add("hint", "desk", "hint", "one hint more each time", "?")
     show = add("show", "desk", "show", "draw what your own code computes", 1)
     show.add_argument("--solutions", action="store_true", help="draw the reference answer")
     show.add_argument("--to", metavar="FILE", help="where to write the picture (PNG)")
     solution = add("solution", "desk", "solution", "the reference answer, once yours is green", 1)
     solution.add_argument("--anyway", action="store_true", help="also while yours is not green")
-    history = add("history", "desk", "history", "every judgement of a kata", 1)
+    history = add("history", "history", "history", "every judgement of a kata", 1)
     history.add_argument("--bring-back", metavar="VERSION", help="put that version on the desk")
+    history.add_argument(
+        "--diff", metavar="VERSION", nargs="+", help="what is different: from one version to "
+        "another, or to the file as it is",
+    )  # fmt: skip
     add("reset", "desk", "reset", "a fresh stub; your version stays in history", 1)
     progress = add("progress", "progress", "progress", "how far you are, by chapter")
     progress.add_argument("--json", action="store_true", help="print it as one JSON object")
+    review = add("review", "review", "review", "a green kata that is due again", "?")
+    review.add_argument("--list", action="store_true", help="only say when which kata is due")
+    review.add_argument("--give-up", action="store_true", help="end the review, as not known")
+    review.add_argument("--back", action="store_true", help="end it ungraded, as if never begun")
+    export = add("export", "moving", "export", "all progress as one file, for another machine")
+    export.add_argument("file", metavar="FILE", help="what to write")
+    take_in = add("import", "moving", "take_in", "add exported progress to what is here")
+    take_in.add_argument("file", metavar="FILE", help="what `kata export` wrote")
+    take_in.add_argument(
+        "--desk", action="store_true", help="also lay the newest answers where only stubs are"
+    )
     add("doctor", "doctor", "doctor", "is this machine ready?")
     check = add("check", "author", "check", "authors: prove stubs, answers and variants", "*")
     check.add_argument("--stubs", action="store_true", help="only the stubs")

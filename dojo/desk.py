@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import sys
-import time
 from pathlib import Path
 
 from dojo.cli import UsageError
@@ -14,7 +14,7 @@ from dojo.judge import Judgement, judge
 from dojo.progress import next_kata, states
 from dojo.results import GREEN
 from dojo.store import content_hash, open_store, source_text
-from dojo.stub import StubError, answer_text, stub_text
+from dojo.stub import StubError, answer_text, parse, stub_text
 
 
 def where(curriculum: Curriculum, options: argparse.Namespace) -> int:
@@ -38,7 +38,7 @@ def _lesson(kata: Kata) -> str:
 
 def run(curriculum: Curriculum, options: argparse.Namespace) -> int:
     """Judge one kata; exit status 0 only when it is green."""
-    kata = _named_or_next(curriculum, options.kata)
+    kata = named_or_next(curriculum, options.kata)
     seed = () if options.kata_seed is None else ("--kata-seed", str(options.kata_seed))
     judgement = judge(kata, seed, color=not options.json and sys.stdout.isatty())
     if options.json:
@@ -65,23 +65,19 @@ def _print_verdict(judgement: Judgement) -> None:
 
 def hint(curriculum: Curriculum, options: argparse.Namespace) -> int:
     """All hints taken so far and one more."""
-    kata = _named_or_next(curriculum, options.kata)
-    hints = _hints(kata)
+    kata = named_or_next(curriculum, options.kata)
+    every = hints(kata)
     store = open_store(curriculum.root)
-    rung = store.take_hint(kata.name, len(hints))
+    rung = store.take_hint(kata.name, len(every))
     store.close()
-    for number, text in enumerate(hints[:rung], 1):
-        print(f"{kata.name}, hint {number} of {len(hints)}: {text}")
-    if rung == len(hints):
+    for number, text in enumerate(every[:rung], 1):
+        print(f"{kata.name}, hint {number} of {len(every)}: {text}")
+    if rung == len(every):
         print(f"that was the last one; `kata solution {kata.name} --anyway` shows an answer")
     return 0
 
 
-def _hints(kata: Kata) -> list[str]:
-    import ast
-
-    from dojo.stub import parse
-
+def hints(kata: Kata) -> list[str]:
     try:
         tree = parse(kata.solution)[1]
     except StubError as error:
@@ -140,39 +136,37 @@ def solution(curriculum: Curriculum, options: argparse.Namespace) -> int:
     return 0
 
 
-def history(curriculum: Curriculum, options: argparse.Namespace) -> int:
-    """Every judgement, oldest first; a version is brought back by the start of its hash."""
-    kata = curriculum.find(options.kata[0])
-    store = open_store(curriculum.root)
-    try:
-        if options.bring_back:
-            text = store.source(options.bring_back)
-            if text is None:
-                raise UsageError(f"no version, or more than one, starts with {options.bring_back}")
-            _lay_down(kata, text)
-            return 0
-        for row in store.judgements(kata.name):
-            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(row["started"]))
-            count = f"{row['passed'] or 0}/{row['total']}"
-            said = row["diagnosis"] or row["message"] or ""
-            print(f"{row['source'][:8]}  {when}  {row['verdict']:<10} {count:<7} {said}"[:120])
-    finally:
-        store.close()
-    return 0
-
-
 def reset(curriculum: Curriculum, options: argparse.Namespace) -> int:
     """Write the stub anew; what stood there is in the history first."""
     kata = curriculum.find(options.kata[0])
     try:
-        _lay_down(kata, stub_text(kata))
+        print(*lay_down(kata, stub_text(kata)), sep="\n")
     except StubError as error:
         raise UsageError(str(error)) from None
     return 0
 
 
-def _lay_down(kata: Kata, text: str) -> None:
-    """Replace the learner's file in one step, after keeping what it holds."""
+def task_text(kata: Kata) -> str:
+    """What is to be built: the stub's title, its signatures and docstrings."""
+    source, tree = stub_text(kata), ast.parse(stub_text(kata))
+    body = [n for n in tree.body[1:] if not isinstance(n, ast.Import | ast.ImportFrom)]
+    lines = source.splitlines()[body[0].lineno - 1 if body else 0 :]
+    left_out = ("raise NotImplementedError", "super().__init__()")
+    kept: list[str] = [""]
+    for line in lines:
+        indent = line[: len(line) - len(line.lstrip())]
+        if line.strip().startswith(left_out):
+            continue
+        if len(kept[-1]) > 75 and line.strip() and indent == kept[-1][: len(indent)]:
+            kept[-1] += " " + line.strip()  # it was broken at the width of a file, not of a screen
+        else:
+            kept.append(line)
+    return f"{ast.get_docstring(tree) or kata.title}\n" + "\n".join(kept)
+
+
+def lay_down(kata: Kata, text: str) -> list[str]:
+    """Replace the learner's file in one step, after keeping what it holds; what to tell."""
+    told = []
     before = source_text(kata.stub)
     if before and before != text:
         store = open_store(kata.root)
@@ -182,18 +176,18 @@ def _lay_down(kata: Kata, text: str) -> None:
         store.keep_version(kata)
         store.close()
         old = content_hash(before)[:8]
-        print(f"your version is kept: kata history {kata.name} --bring-back {old}")
+        told.append(f"your version is kept: kata history {kata.name} --bring-back {old}")
     fresh = kata.stub.with_suffix(".new")
     fresh.write_text(text, encoding="utf-8")
     fresh.replace(kata.stub)
-    print(f"wrote {kata.shown(kata.stub)}")
+    return [*told, f"wrote {kata.shown(kata.stub)}"]
 
 
 def _why_not(notice: str) -> str:
     return notice or "KATA_NO_RECORD is set, so your version could not be kept"
 
 
-def _named_or_next(curriculum: Curriculum, name: str | None) -> Kata:
+def named_or_next(curriculum: Curriculum, name: str | None) -> Kata:
     if name:
         return curriculum.find(name)
     kata = next_kata(curriculum)

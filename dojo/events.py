@@ -6,8 +6,10 @@ can end its process at any moment and with any status.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +36,33 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """All whole lines of the file; a line cut by a killed process is left out."""
-    events = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            events.append(json.loads(line))
-        except ValueError:
-            break
-    return events
+class Tail:
+    """Reads what was added to the file; a line cut by a killed process is left out."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.events: list[dict[str, Any]] = []
+        self.latest = time.monotonic()
+        self._file = path.open("rb")
+        self._cut = b""
+
+    def read(self) -> list[dict[str, Any]]:
+        """The events that came since the last call."""
+        *lines, self._cut = (self._cut + self._file.read()).split(b"\n")
+        new = []
+        for line in lines:
+            with contextlib.suppress(ValueError):  # an answer may write here too
+                new.append(json.loads(line))
+        self.events += new
+        self.latest = time.monotonic() if lines else self.latest
+        return new
+
+    def silence(self) -> float:
+        """Seconds since something came."""
+        return time.monotonic() - self.latest
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def outcome_of(kata: str, events: list[dict[str, Any]]) -> tuple[Outcome, int, str]:
@@ -62,8 +82,8 @@ def outcome_of(kata: str, events: list[dict[str, Any]]) -> tuple[Outcome, int, s
         elif event["event"] == "result":
             result = from_json(event["result"])
             outcome.results[result.name] = result
-        elif event["event"] == "kata":
+        elif event["event"] in ("judged", "kata"):
             outcome.results = {r["name"]: from_json(r) for r in event["outcome"]}
-            running = ""
+            running = "" if event["event"] == "kata" else "the diagnosis"
     outcome.seconds = sum(result.seconds for result in outcome.results.values())
     return outcome, row, running

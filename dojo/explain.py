@@ -19,13 +19,17 @@ class Red(AssertionError):
 
     message: one line, what is wrong in words and numbers. lines: at most a few more.
     observed: what the answer gave, compared with what each known mistake gives.
+    cause: "import" where no answer could be called at all, which stands for the whole kata.
     """
 
-    def __init__(self, message: str, observed: Any = None, lines: tuple[str, ...] = ()):
+    def __init__(
+        self, message: str, observed: Any = None, lines: tuple[str, ...] = (), cause: str = ""
+    ):
         super().__init__(message)
         self.message = message
         self.observed = message if observed is None else observed
         self.lines = lines
+        self.cause = cause
 
 
 def is_tensor(value: Any) -> bool:

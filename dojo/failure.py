@@ -10,6 +10,7 @@ import pytest
 from dojo.answers import current
 from dojo.curriculum import Kata
 from dojo.explain import Red, learner_line, raised_text
+from dojo.limits import over_limit
 from dojo.results import FAILED, Result
 
 
@@ -30,10 +31,9 @@ def explain(error: BaseException, kata: Kata, path: str, result: Result) -> None
     if isinstance(error, Blocked):
         result.message, result.cause = str(error), "blocked"
     elif isinstance(error, Red):
-        result.message, result.lines = error.message, error.lines
-        result.observed = (check, "red", error.observed)
-        if not current.call:  # no answer could be called at all
-            result.cause = "import"
+        result.message, result.lines, result.cause = error.message, error.lines, error.cause
+        if not error.cause:
+            result.observed = (check, "red", error.observed)
     elif is_stub_error(error, kata):
         result.message, result.cause = "still the stub: it raises NotImplementedError", "stub"
     elif isinstance(error, pytest.fail.Exception) and "imeout" in str(error):
@@ -41,6 +41,9 @@ def explain(error: BaseException, kata: Kata, path: str, result: Result) -> None
         seconds = f"{float(limit[0]):g} s" if limit else "the time limit"
         result.message = f"no result within {seconds}: an endless loop, or far too slow?"
         result.cause = "timeout"
+    elif over_limit(error):
+        result.message = over_limit(error)
+        result.lines = _raising_line(error, kata, path)
     else:
         result.message = f"the answer raised {raised_text(error)}"
         result.observed = (check, "raised", (type(error).__name__, str(error)))

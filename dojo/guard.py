@@ -21,6 +21,12 @@ TOOLS = (
 )  # fmt: skip
 CLASSES = (("torch", "Tensor"), ("torch.nn", "Module"), ("torch.nn", "Conv2d"))
 
+WAYS_OUT = {
+    "_exit": "instead of returning",
+    "fork": "and doubled the process: an answer runs in one",
+    "forkpty": "and doubled the process: an answer runs in one",
+}
+
 
 class ToolGuard:
     """Remembers the tools as they are now; `check` puts replaced ones back and says which."""
@@ -61,22 +67,57 @@ def _torchs_own(tool: Any, before: Any) -> bool:
 
 
 @contextmanager
-def no_hard_exit() -> Iterator[None]:
-    """`os._exit` in the judged thread becomes a red; in other threads and children it works."""
-    real: Any = os._exit
+def no_way_out() -> Iterator[None]:
+    """Ending or doubling the process, or closing its output, becomes a red.
+
+    In other threads and in children the real functions work.
+    """
     thread, process = threading.get_ident(), os.getpid()
+    real = {name: getattr(os, name) for name in WAYS_OUT if hasattr(os, name)}
 
-    def refuse(status: int = 0) -> None:
-        if threading.get_ident() != thread or os.getpid() != process:
-            real(status)
-        raise Red(f"the answer called os._exit({status}) instead of returning")
+    def refusing(name: str) -> Callable:
+        def refuse(*args: Any) -> Any:
+            if threading.get_ident() != thread or os.getpid() != process:
+                return real[name](*args)
+            call = f"os.{name}({', '.join(map(str, args))})"
+            raise Red(f"the answer called {call} {WAYS_OUT[name]}")
 
-    os._exit = refuse  # type: ignore[assignment]
+        return refuse
+
+    put = {name: refusing(name) for name in real}
+    vars(os).update(put)
+    streams = {name: stream for name in ("stdout", "stderr") if (stream := getattr(sys, name))}
+    for name, stream in streams.items():
+        stream.close = _refuse_to_close(name)
     try:
         yield
     finally:
-        if os._exit is refuse:
-            os._exit = real
+        vars(os).update({n: f for n, f in real.items() if vars(os)[n] is put[n]})
+        for stream in streams.values():
+            vars(stream).pop("close", None)
+        _reopen_outputs()
+
+
+def _refuse_to_close(name: str) -> Callable[[], None]:
+    def refuse() -> None:
+        raise Red(f"the answer closed sys.{name}: others still print to it")
+
+    return refuse
+
+
+def _reopen_outputs() -> None:
+    closed = []
+    for descriptor in (1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            closed.append(descriptor)
+            null = os.open(os.devnull, os.O_WRONLY)
+            if null != descriptor:
+                os.dup2(null, descriptor)
+                os.close(null)
+    if closed:
+        raise Red(f"the answer closed file descriptor {closed[0]}: others still print to it")
 
 
 @contextmanager

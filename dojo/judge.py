@@ -8,24 +8,27 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from dojo import events
+from dojo import events, limits
 from dojo.curriculum import Kata
+from dojo.family import Family
 from dojo.results import Outcome
 from dojo.store import open_store
 
 SILENCE = 150.0  # seconds without any event after which the process is taken for stuck
+GRACE = 2.0  # seconds beyond a test's own limit, before it is ended from outside
+LOOK = 0.05  # seconds between two looks at the memory
 # Only the plugins that judging needs: others that happen to be installed cost seconds, and
 # each of pytest's own that is left out some milliseconds of import or garbage collection.
 UNUSED = (
     "cacheprovider doctest faulthandler junitxml legacypath pastebin unittest unraisableexception"
 )
 OPTIONS = (
-    "-p",
-    "pytest_timeout",
+    *("-p", "pytest_timeout", "-p", "dojo.limits"),
     *(word for name in UNUSED.split() for word in ("-p", f"no:{name}")),
 )
 ENVIRONMENT = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
@@ -72,57 +75,86 @@ class ColdProcess:
         return self.popen.wait()
 
 
-@dataclass
 class Job:
-    """A judgement under way; `start` is given a class of processes, cold unless told."""
+    """A judgement under way; `start` is given a maker of processes, cold unless told."""
 
-    kata: Kata
-    options: tuple[str, ...] = ()
-    color: bool = False
-    start: Any = ColdProcess
-    folder: tempfile.TemporaryDirectory = field(init=False)
-    process: Process = field(init=False)
-    stuck: bool = False
-
-    def __post_init__(self) -> None:
+    def __init__(
+        self, kata: Kata, options: tuple[str, ...] = (), color: bool = False,
+        start: Callable[..., Process] = ColdProcess,
+    ):  # fmt: skip
+        self.kata = kata
         self.folder = tempfile.TemporaryDirectory(prefix="kata-")
-        self.told.touch()
-        arguments = [str(self.kata.suite), *self.options, *OPTIONS]
-        arguments.append(f"--color={'yes' if self.color else 'no'}")
-        self.process = self.start(arguments, self.kata, self.told, self.printed)
-
-    @property
-    def told(self) -> Path:
-        return Path(self.folder.name, "events")
-
-    @property
-    def printed(self) -> Path:
-        return Path(self.folder.name, "printed")
+        told, self.printed = Path(self.folder.name, "events"), Path(self.folder.name, "printed")
+        told.touch()
+        self.printed.touch()
+        self.tail = events.Tail(told)
+        self.why = ""  # it was ended from outside
+        self.asked = 0
+        self.looked = 0.0
+        arguments = [str(kata.suite), *options, *OPTIONS, f"--color={'yes' if color else 'no'}"]
+        self.process = start(arguments, kata, told, self.printed)
+        self.family = Family(self.process.pid)
 
     def ended(self, timeout: float = 0.0) -> bool:
-        """Whether the process ended within `timeout`; one that fell silent is ended here."""
+        """Whether the process ended within `timeout`; one that is over a limit is ended here."""
         if self.process.ended(timeout):
             return True
-        self.stuck = time.time() - self.told.stat().st_mtime > SILENCE
-        return self.stuck
+        self.tail.read()
+        self.why = self.why or self._over_limit()
+        return bool(self.why)
+
+    def new_events(self) -> list[dict[str, Any]]:
+        """What came since this was last asked."""
+        new = self.tail.events[self.asked :]
+        self.asked += len(new)
+        return new
+
+    def _over_limit(self) -> str:
+        running = self._running()
+        limit = running.get("limit", 0.0) + GRACE if running.get("limit") else SILENCE
+        if self.tail.silence() > limit:
+            where = running.get("name", "the end of the run")
+            return f"ended after {limit:g} s without a result in {where}"
+        if time.monotonic() - self.looked > LOOK:
+            self.looked = time.monotonic()
+            self.family.look()
+            if self.family.memory(limits.MEMORY) > limits.MEMORY:
+                where = running.get("name", "the run")
+                return f"ended in {where}: it used more than {limits.MEMORY / 2**30:g} GB of memory"
+        return ""
+
+    def _running(self) -> dict[str, Any]:
+        """The test that began last, if nothing came after it."""
+        last = self.tail.events[-1] if self.tail.events else {}
+        return last if last.get("event") == "test" else {}
 
     def finish(self) -> Judgement:
         """Wait, end what is left of the process, and decide."""
         try:
-            while not self.ended(0.5):
+            while not self.ended(0.02):
                 pass
         finally:
-            _kill_group(self.process)
+            self.family.end()
+        self.tail.read()
         text = self.printed.read_text(encoding="utf-8", errors="replace")
-        outcome, row, running = events.outcome_of(self.kata.name, events.read(self.told))
-        if running or self.stuck:
-            outcome.ended = _why(self.process.status(), running, self.stuck)
+        outcome, row, running = events.outcome_of(self.kata.name, self.tail.events)
+        if running or self.why:
+            outcome.ended = self.why or _why(self.process.status(), running)
         elif not outcome.expected:
             outcome.ended = _could_not_start(text)
         if outcome.ended and row:
             _correct_record(self.kata, row, outcome)
-        self.folder.cleanup()
+        self._close()
         return Judgement(outcome, text)
+
+    def cancel(self) -> None:
+        """End it without a verdict: a newer answer is there."""
+        self.family.end()
+        self._close()
+
+    def _close(self) -> None:
+        self.tail.close()
+        self.folder.cleanup()
 
 
 def judge(kata: Kata, options: tuple[str, ...] = (), color: bool = False) -> Judgement:
@@ -130,20 +162,7 @@ def judge(kata: Kata, options: tuple[str, ...] = (), color: bool = False) -> Jud
     return Job(kata, options, color).finish()
 
 
-def _kill_group(process: Process) -> None:
-    """Nothing that an answer started outlives its judgement."""
-    try:
-        if os.name == "posix":
-            os.killpg(process.pid, signal.SIGKILL)
-        elif not process.ended(0):
-            os.kill(process.pid, signal.SIGTERM)
-    except (ProcessLookupError, PermissionError):
-        pass
-
-
-def _why(status: int, running: str, stuck: bool) -> str:
-    if stuck:
-        return f"killed after {SILENCE:g} s without a result in {running or 'the end of the run'}"
+def _why(status: int, running: str) -> str:
     if status < 0:
         return f"the process was killed by {signal.Signals(-status).name} in {running}"
     return f"the process ended with exit status {status} in {running}"

@@ -21,12 +21,14 @@ from dojo.curriculum import Curriculum, Kata
 from dojo.diagnose import Replay, name_mistakes
 from dojo.explain import Red
 from dojo.failure import Blocked, explain, is_stub_error
-from dojo.guard import ToolGuard, no_hard_exit
+from dojo.guard import ToolGuard, no_way_out
 from dojo.kept import kept
 from dojo.needs import blocked_by
 from dojo.report import verdict_lines
 from dojo.results import GREEN, PASSED, Outcome, Result
 from dojo.store import Store, open_store
+
+PRINTED = 4000  # characters of what a test printed that are kept
 
 
 class JudgeSession:
@@ -67,10 +69,10 @@ class JudgeSession:
     # -- one test
 
     @contextmanager
-    def judged(self, kata: Kata, test: str) -> Iterator[None]:
+    def judged(self, kata: Kata, test: str, limit: float = 0.0) -> Iterator[None]:
         """Around the call of one test: whose answer, which seeds, what is watched."""
         self._begin(kata)
-        events.send("test", kata=kata.name, name=test)
+        events.send("test", kata=kata.name, name=test, limit=limit)
         self.guard.remember()
         self._same_start()
         self._last, self._raised = ("", None), None
@@ -79,7 +81,7 @@ class JudgeSession:
             if kata.name in self.stopped:
                 raise Red(self.stopped[kata.name])
             try:
-                with no_hard_exit():
+                with no_way_out():
                     yield
             except Exception as error:
                 self._raised = error
@@ -130,7 +132,7 @@ class JudgeSession:
         """What one test found, kept and sent."""
         result = Result(item.name, PASSED, rule=first_line(item.function))
         result.seconds = report.duration
-        result.printed = report.capstdout
+        result.printed = _beginning(report.capstdout)
         if error is not None:
             error = self._or_blocked(error, kata)
             with judging(kata, self.library, {}):
@@ -176,6 +178,7 @@ class JudgeSession:
         outcome.seconds = sum(result.seconds for result in outcome.results.values())
         replays = self.replays.pop(kata.name, [])
         if any(replay.result.observed is not None for replay in replays):
+            events.send("judged", kata=kata.name, outcome=outcome)  # the name may take a while
             bank = self._bank(kata)
             if bank is not None:
                 name_mistakes(replays, bank)
@@ -218,6 +221,13 @@ class JudgeSession:
     def close(self) -> None:
         if self._store is not None:
             self._store.close()
+
+
+def _beginning(printed: str) -> str:
+    """What an answer printed, as far as anybody reads it."""
+    lines = printed[:PRINTED].splitlines()
+    left = printed.count("\n") + 1 - len(lines) if len(printed) > PRINTED else 0
+    return "\n".join(lines) + (f"\n... and {left} lines more" if left > 0 else "")
 
 
 def _names(function: Any) -> set[str]:

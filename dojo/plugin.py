@@ -74,15 +74,27 @@ def _no_traceback(excinfo: object, style: object = None) -> str:
     return ""
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Only the call is judged: it is where proxies resolve, so also where files are imported."""
+    """Only the call is judged: it is where proxies resolve, so also where files are imported.
+
+    Innermost, so that sys.stdout is the one that the answer sees.
+    """
     session = item.config.stash[STASH]
     kata = session.curriculum.by_suite(item.path)
     if kata is None or not isinstance(item, pytest.Function):
         return (yield)
-    with session.judged(kata, item.name):
+    with session.judged(kata, item.name, _limit(item)):
         return (yield)
+
+
+def _limit(item: pytest.Item) -> float:
+    """Seconds that pytest-timeout gives the test; 0 where none are set."""
+    marker = item.get_closest_marker("timeout")
+    if marker is not None and marker.args:
+        return float(marker.args[0])
+    option = getattr(item.config.option, "timeout", None)
+    return float(option or item.config.getini("timeout") or 0)
 
 
 @pytest.hookimpl(wrapper=True)

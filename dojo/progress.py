@@ -14,11 +14,15 @@ from dojo.stub import StubError, stub_text
 
 NEW, CHANGED = "new", "changed"
 SIGNS = {GREEN: "+", RED: "x", BLOCKED: "-", NEW: " ", CHANGED: "?"}
+LEGEND = "+ green   x red   ! was green, now red   ? changed since its last run   - blocked"
 
 
 @dataclass(frozen=True)
 class State:
-    """One kata: `verdict` is green, red, blocked, new, or changed (not judged since)."""
+    """One kata: `verdict` is green, red, blocked, new, or changed (not judged since).
+
+    `regressed`: it was green and is red or blocked now; not while its review is open.
+    """
 
     kata: Kata
     verdict: str
@@ -27,6 +31,12 @@ class State:
     judgements: int = 0
     hints: int = 0
     seconds_to_green: float | None = None
+    regressed: bool = False
+    reviewed: bool = False
+
+    @property
+    def sign(self) -> str:
+        return "!" if self.regressed else SIGNS[self.verdict]
 
     def as_json(self) -> dict[str, Any]:
         public = {key: getattr(self, key) for key in State.__dataclass_fields__ if key != "kata"}
@@ -38,36 +48,47 @@ def states(curriculum: Curriculum, store: Store | None = None) -> list[State]:
     opened = store or open_store(curriculum.root)
     try:
         latest, tallies = opened.latest(), opened.tallies()
-        hints = {kata.name: opened.hints_taken(kata.name) for kata in curriculum.katas}
+        hints = opened.all_hints_taken()
+        reviewed = {row["kata"] for row in opened.reviews() if row["ended"] is None}
     finally:
         if store is None:
             opened.close()
     if opened.notice and store is None:
         print(opened.notice)
     return [
-        _state(kata, latest.get(kata.name), tallies.get(kata.name, {}), hints[kata.name])
+        _state(
+            kata,
+            latest.get(kata.name),
+            tallies.get(kata.name, {}),
+            hints.get(kata.name, 0),
+            kata.name in reviewed,
+        )
         for kata in curriculum.katas
     ]
 
 
-def _state(kata: Kata, row: dict | None, tally: dict, hints: int) -> State:
+def _state(kata: Kata, row: dict | None, tally: dict, hints: int, reviewed: bool) -> State:
     spent = None
     if tally.get("green") is not None:
         spent = round(tally["green"] - tally["first"], 1)
     runs = tally.get("runs", 0)
     if row is None or _is_stub(kata):
-        return State(kata, NEW, judgements=runs, hints=hints, seconds_to_green=spent)
+        return State(kata, NEW, 0, 0, runs, hints, spent, reviewed=reviewed)
     verdict = row["verdict"] if row["verdict"] in (GREEN, BLOCKED) else RED
     same_suite = row["suite"] == suite_hash(kata)
     if row["source"] != content_hash(source_text(kata.stub)) or not same_suite:
         verdict = CHANGED
     passed, total = row["passed"] or 0, row["total"] or 0
-    return State(kata, verdict, passed, total, runs, hints, spent)
+    regressed = spent is not None and verdict in (RED, BLOCKED) and not reviewed
+    return State(kata, verdict, passed, total, runs, hints, spent, regressed, reviewed)
 
 
 def _is_stub(kata: Kata) -> bool:
+    source = source_text(kata.stub)
+    if "NotImplementedError" not in source:  # making the stub takes longer than this look
+        return False
     try:
-        return source_text(kata.stub) == stub_text(kata)
+        return source == stub_text(kata)
     except StubError:
         return False
 
@@ -85,22 +106,51 @@ def list_katas(curriculum: Curriculum, options: argparse.Namespace) -> int:
             chapter = state.kata.chapter
             print(f"{chapter}  {curriculum.titles[chapter]}")
         extra = "  (extra)" if state.kata.extra else ""
-        print(f"  {SIGNS[state.verdict]} {state.kata.name:<22} {state.kata.title}{extra}")
-    print("+ green   x red   ? changed since its last run   - blocked")
+        print(f"  {state.sign} {state.kata.name:<22} {state.kata.title}{extra}")
+    print(LEGEND)
     return 0
 
 
 def progress(curriculum: Curriculum, options: argparse.Namespace) -> int:
-    """Per chapter: green, begun, all; as JSON every kata."""
+    """Per chapter how many are green, red, blocked, regressed; as JSON every kata."""
     found = states(curriculum)
     if options.json:
         print(json.dumps({"katas": [state.as_json() for state in found]}))
         return 0
     for chapter, title in curriculum.titles.items():
         here = [state for state in found if state.kata.chapter == chapter]
+        bar = "".join(state.sign.replace(" ", ".") for state in here)
         green = sum(state.verdict == GREEN for state in here)
-        begun = [s.kata.name for s in here if s.verdict not in (GREEN, NEW)]
-        bar = "#" * green + "." * (len(here) - green)
-        text = f"{chapter:<16} [{bar}] {green} of {len(here)}  {title}"
-        print(text + (f"; begun: {', '.join(begun)}" if begun else ""))
+        print(f"{chapter:<16} [{bar}] {green} of {len(here)}  {title}")
+        for line in _facts(here):
+            print(f"{'':<16} {line}")
+    print(LEGEND)
     return 0
+
+
+def _facts(here: list[State]) -> list[str]:
+    """What stands out in a chapter: names by state, time to green, hints."""
+    groups = {
+        "red": [s for s in here if s.verdict == RED and not s.regressed],
+        "changed": [s for s in here if s.verdict == CHANGED],
+        "blocked": [s for s in here if s.verdict == BLOCKED and not s.regressed],
+        "was green": [s for s in here if s.regressed],
+        "in review": [s for s in here if s.reviewed],
+    }
+    lines = [
+        f"{k}: {', '.join(s.kata.name for s in group)}" for k, group in groups.items() if group
+    ]
+    times = sorted(s.seconds_to_green for s in here if s.seconds_to_green is not None)
+    hints = sum(s.hints for s in here)
+    if times or hints:
+        middle = f"time to green {told_time(times[len(times) // 2])} (middle), " if times else ""
+        lines.append(f"{middle}{hints} hints")
+    return lines
+
+
+def told_time(seconds: float) -> str:
+    """A span as a person says it."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"

@@ -31,8 +31,17 @@ def _first_tables(db: sqlite3.Connection) -> None:
     )
 
 
+def _reviews(db: sqlite3.Connection) -> None:
+    db.execute(
+        "CREATE TABLE reviews (id INTEGER PRIMARY KEY, kata TEXT NOT NULL, began REAL NOT NULL,"
+        " source TEXT NOT NULL REFERENCES sources(hash), ended REAL, grade TEXT)"
+    )
+    # progress asks for the newest and the first of each kata: without these it reads every row
+    db.execute("CREATE INDEX judgements_by_verdict ON judgements (kata, verdict, id, started)")
+
+
 # The schema's history: step n takes a file from version n to n + 1. Only ever append.
-STEPS: list[Callable[[sqlite3.Connection], None]] = [_first_tables]
+STEPS: list[Callable[[sqlite3.Connection], None]] = [_first_tables, _reviews]
 
 
 class StoreError(Exception):
@@ -58,7 +67,7 @@ class Store:
             self.db.execute("PRAGMA journal_mode = WAL")
             self.db.execute("PRAGMA synchronous = NORMAL")
         self._upgrade()
-        self.db.execute("SELECT id, kata, verdict FROM judgements ORDER BY id DESC LIMIT 1")
+        self.db.execute("SELECT kata, verdict FROM judgements ORDER BY id DESC LIMIT 1")
 
     def _upgrade(self) -> None:
         if self._version() == len(STEPS):
@@ -93,7 +102,7 @@ class Store:
     def keep_version(self, kata: Kata) -> None:
         """Put the file as it is into the history, unless it is its newest version already."""
         source = self.keep_source(source_text(kata.stub))
-        sql = "SELECT source FROM judgements WHERE kata = ? ORDER BY id DESC LIMIT 1"
+        sql = "SELECT source FROM judgements WHERE kata = ? ORDER BY started DESC LIMIT 1"
         newest = self.db.execute(sql, (kata.name,)).fetchone()
         if newest is None or newest["source"] != source:
             self.begin(kata, 0)
@@ -132,15 +141,36 @@ class Store:
         self.db.execute(sql, (kata, rung, time.time()))
         return rung
 
+    def begin_review(self, kata: Kata) -> None:
+        source = self.keep_source(source_text(kata.stub))
+        sql = "INSERT INTO reviews (kata, began, source) VALUES (?, ?, ?)"
+        self.db.execute(sql, (kata.name, time.time(), source))
+
+    def end_review(self, review: int, ended: float, grade: str) -> None:
+        sql = "UPDATE reviews SET ended = ?, grade = ? WHERE id = ?"
+        self.db.execute(sql, (ended, grade, review))
+
     # -- reading
+
+    def all_hints_taken(self) -> dict[str, int]:
+        rows = self.db.execute("SELECT kata, max(rung) AS rung FROM hints GROUP BY kata")
+        return {row["kata"]: row["rung"] for row in rows}
 
     def hints_taken(self, kata: str) -> int:
         sql = "SELECT max(rung) FROM hints WHERE kata = ?"
         return self.db.execute(sql, (kata,)).fetchone()[0] or 0
 
+    def reviews(self) -> list[dict[str, Any]]:
+        """All reviews, oldest first; one that is open has not ended."""
+        return [dict(row) for row in self.db.execute("SELECT * FROM reviews ORDER BY began")]
+
+    def hints_between(self, kata: str, began: float, ended: float) -> int:
+        sql = "SELECT count(*) FROM hints WHERE kata = ? AND taken BETWEEN ? AND ?"
+        return self.db.execute(sql, (kata, began, ended)).fetchone()[0]
+
     def judgements(self, kata: str) -> list[dict[str, Any]]:
         """All judgements of a kata, oldest first."""
-        rows = self.db.execute("SELECT * FROM judgements WHERE kata = ? ORDER BY id", (kata,))
+        rows = self.db.execute("SELECT * FROM judgements WHERE kata = ? ORDER BY started", (kata,))
         return [dict(row) for row in rows]
 
     def source(self, key: str) -> str | None:
@@ -151,10 +181,8 @@ class Store:
 
     def latest(self) -> dict[str, dict[str, Any]]:
         """The newest whole judgement of every kata that has one."""
-        sql = (
-            "SELECT * FROM judgements WHERE id IN"
-            " (SELECT max(id) FROM judgements WHERE verdict != ? GROUP BY kata)"
-        )
+        # with max(), SQLite takes the other columns from the row that holds it
+        sql = "SELECT *, max(started) FROM judgements WHERE verdict != ? GROUP BY kata"
         return {row["kata"]: dict(row) for row in self.db.execute(sql, (PARTIAL,))}
 
     def tallies(self) -> dict[str, dict[str, Any]]:
@@ -170,7 +198,7 @@ class Store:
         """The newest whole judgement of exactly this source by exactly this suite."""
         sql = (
             "SELECT * FROM judgements WHERE kata = ? AND source = ? AND suite = ?"
-            " AND verdict NOT IN (?, ?) ORDER BY id DESC LIMIT 1"
+            " AND verdict NOT IN (?, ?) ORDER BY started DESC LIMIT 1"
         )
         key = content_hash(source_text(kata.stub))
         values = (kata.name, key, suite_hash(kata), PARTIAL, UNFINISHED)

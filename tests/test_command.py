@@ -147,7 +147,7 @@ def test_progress_follows_the_file(house):
     house.write("row_sums", WRONG)
     house.command("run", "row_sums")
     assert verdict() == "red"
-    assert "begun: row_sums" in house.command("progress").stdout
+    assert "was green: row_sums" in house.command("progress").stdout
 
 
 def test_show_writes_a_picture(house):

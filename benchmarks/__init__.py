@@ -1,0 +1,1 @@
+"""Speed, compared in one run and printed as ratios: `nox -s bench`."""

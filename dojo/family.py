@@ -1,0 +1,62 @@
+"""A judging process and all that it started: how much memory they hold, and their end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from typing import Any
+
+try:
+    import psutil
+except ImportError:  # judging does without; only what left the process group is not found then
+    psutil = None
+
+
+class Family:
+    """Remembers every descendant that was ever seen, also one that left the group."""
+
+    def __init__(self, pid: int):
+        self.pid = pid
+        self.seen: dict[int, Any] = {}
+
+    def look(self) -> None:
+        """Find new descendants."""
+        if psutil is None:
+            return
+        with contextlib.suppress(psutil.Error):
+            first = self.seen.setdefault(self.pid, psutil.Process(self.pid))
+            for process in first.children(recursive=True):
+                self.seen.setdefault(process.pid, process)
+
+    def memory(self, limit: int) -> int:
+        """Bytes that the family holds for itself; exact only where they may exceed `limit`.
+
+        Pages shared with a warm parent are counted by rss, which is quick, not by uss.
+        """
+        return total if (total := self._sum("memory_info", "rss")) <= limit else self._sum(
+            "memory_full_info", "uss"
+        )  # fmt: skip
+
+    def _sum(self, method: str, field: str) -> int:
+        total = 0
+        for process in self.seen.values():
+            with contextlib.suppress(psutil.Error):
+                total += getattr(getattr(process, method)(), field)
+        return total
+
+    def end(self) -> None:
+        """Nothing that an answer started outlives its judgement."""
+        self.look()
+        if os.name == "posix":
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+        for process in self.seen.values():
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        if psutil is not None:
+            others = [p for p in self.seen.values() if p.pid != self.pid]  # that one is waited for
+            psutil.wait_procs(others, timeout=3)
+        if os.name != "posix" and psutil is None:
+            with contextlib.suppress(OSError):
+                os.kill(self.pid, signal.SIGTERM)
