@@ -71,6 +71,18 @@ def data(session: nox.Session) -> None:
 
 
 @nox.session
+def pretrain(session: nox.Session) -> None:
+    """Train data/backbone anew and compare its accuracy with the recorded one."""
+    python(session, "data.pretrain")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Speed, compared in one run: nox -s bench -- saves --saves 30"""
+    python(session, "benchmarks", *session.posargs)
+
+
+@nox.session
 def readme(session: nox.Session) -> None:
     """Write the table of katas into the README."""
     python(session, "dojo.table")
