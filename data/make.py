@@ -48,9 +48,15 @@ def make_photo() -> None:
     write("photo/palace.npz", grey=np.rint(blocks.mean((1, 3))).astype(np.uint8))
 
 
+def write_checksums() -> None:
+    """Of every file that a loader reads."""
+    paths = [path for kind in ("*.npz", "*.safetensors") for path in HERE.rglob(kind)]
+    names = sorted(path.relative_to(HERE).as_posix() for path in paths)
+    sums = [f"{hashlib.sha256((HERE / n).read_bytes()).hexdigest()}  {n}\n" for n in names]
+    CHECKSUMS.write_text("".join(sums))
+
+
 if __name__ == "__main__":
     make_digits()
     make_photo()
-    names = sorted(path.relative_to(HERE).as_posix() for path in HERE.rglob("*.npz"))
-    sums = [f"{hashlib.sha256((HERE / n).read_bytes()).hexdigest()}  {n}\n" for n in names]
-    CHECKSUMS.write_text("".join(sums))
+    write_checksums()
