@@ -53,6 +53,8 @@ def describe(value: Any) -> str:
     if isinstance(value, np.ndarray) or is_tensor(value):
         usual = "float64" if isinstance(value, np.ndarray) else "float32"
         dtype = str(value.dtype).removeprefix("torch.")
+        if value.ndim == 0 and str(getattr(value, "device", "")) != "meta":
+            return f"{'array' if usual == 'float64' else 'tensor'}({number(value.item())})"
         return str(tuple(value.shape)) + ("" if dtype == usual else f" {dtype}")
     if isinstance(value, (bool, int, float, np.generic)):
         return number(value)
