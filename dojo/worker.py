@@ -124,4 +124,5 @@ def needed_imports(katas: list[Kata]) -> tuple[str, ...]:
     text = "".join(path.read_text(encoding="utf-8", errors="replace") for path in files)
     torch = "import torch" in text or "from torch" in text or "dojo.tensors" in text
     vision = ("dojo.vision", "torchvision") if "from dojo import vision" in text else ()
-    return ("numpy", "torch", "dojo.tensors", *vision) if torch else ("numpy",)
+    compiler = ("torch._dynamo",) if "torch.optim" in text else ()  # its first optimizer imports it
+    return ("numpy", "torch", "dojo.tensors", *vision, *compiler) if torch else ("numpy",)
