@@ -70,7 +70,7 @@ def check(curriculum: Curriculum, options: argparse.Namespace) -> int:
     """One line a kata, the faults below it; 1 if there are any."""
     katas = _chosen(curriculum, options.kata)
     faulty = 0
-    for proof in prove(curriculum, katas, stubs_only=options.stubs):
+    for proof in prove(curriculum, katas, options.stubs, options.kata_seed):
         print(proof.line(), flush=True)
         for fault in proof.faults:
             print(f"     {fault}", flush=True)

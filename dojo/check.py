@@ -44,8 +44,13 @@ class Proof:
         return f"{state} {self.kata.key:<34} {facts}, {self.seconds:.1f} s"
 
 
-def check(curriculum: Curriculum, katas: list[Kata], stubs_only: bool = False) -> Iterator[Proof]:
-    """Prove katas one after the other; the jobs of one run side by side."""
+def check(
+    curriculum: Curriculum, katas: list[Kata], stubs_only: bool = False, seed: int | None = None
+) -> Iterator[Proof]:
+    """Prove katas one after the other; the jobs of one run side by side.
+
+    All of a kata's jobs draw the same inputs, fresh ones unless a seed is given.
+    """
     os.environ.update(KATA_NO_RECORD="1", OMP_NUM_THREADS="1")
     library = Library(curriculum, solutions=True)
     with Worker(curriculum.root, needed_imports(katas)) as worker:
@@ -55,7 +60,7 @@ def check(curriculum: Curriculum, katas: list[Kata], stubs_only: bool = False) -
             bank = _static_faults(proof, library)
             if bank is not None:
                 proof.variants = list(bank.variants)
-                jobs = _jobs(proof, bank)
+                jobs = _jobs(proof, bank, secrets.randbits(31) if seed is None else seed)
                 with tempfile.TemporaryDirectory(prefix="kata-replays-") as folder:
                     os.environ[kept.VARIABLE] = folder
                     _run(kata, jobs[:1] if stubs_only else jobs, worker)
@@ -118,7 +123,7 @@ def _example_faults(kata: Kata, bank: Bank) -> list[str]:
 Rule = Callable[[Judgement], str]
 
 
-def _jobs(proof: Proof, bank: Bank) -> list[tuple[tuple[str, ...], Rule]]:
+def _jobs(proof: Proof, bank: Bank, seed: int) -> list[tuple[tuple[str, ...], Rule]]:
     """The options of every run, the stub's first, and what is at fault with its judgement."""
 
     def stub(judgement: Judgement) -> str:
@@ -131,7 +136,7 @@ def _jobs(proof: Proof, bank: Bank) -> list[tuple[tuple[str, ...], Rule]]:
 
     jobs: list[tuple[tuple[str, ...], Rule]] = [((), stub)]
     # one seed for all, so that what one process replayed serves the others
-    same = ("--solutions", "--kata-seed", str(secrets.randbits(31)))
+    same = ("--solutions", "--kata-seed", str(seed))
     jobs.append((same, lambda judgement: _not_green("the reference", judgement)))
     for variant in bank.variants:
         options = (*same, "--variant", variant.name)

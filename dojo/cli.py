@@ -87,6 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("doctor", "doctor", "doctor", "is this machine ready?")
     check = add("check", "author", "check", "authors: prove stubs, answers and variants", "*")
     check.add_argument("--stubs", action="store_true", help="only the stubs")
+    check.add_argument("--kata-seed", type=int, metavar="N", help="the same inputs each time")
     check.add_argument("--texts", action="store_true", help="print what each wrong answer prints")
     add("new", "author", "new", "authors: begin a kata, as CHAPTER/KATA", 1)
     return parser
