@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -62,6 +62,7 @@ class Curriculum:
     root: Path
     titles: dict[str, str]
     katas: tuple[Kata, ...]
+    concepts: dict[int, str] = field(default_factory=dict)
 
     @cached_property
     def _suites(self) -> dict[Path, Kata]:
@@ -123,7 +124,7 @@ def load(root: Path) -> Curriculum:
 def _build(root: Path, table: dict) -> Curriculum:
     titles: dict[str, str] = {}
     katas: list[Kata] = []
-    _only(table, {"chapter"}, "the file")
+    _only(table, {"chapter", "concepts"}, "the file")
     for entry in _rows(table.get("chapter"), "[[chapter]]"):
         _only(entry, CHAPTER_KEYS, f"chapter {entry.get('name')!r}")
         chapter = _word(entry.get("name"), "a chapter's name")
@@ -134,7 +135,21 @@ def _build(root: Path, table: dict) -> Curriculum:
             katas.append(_kata(root, chapter, line, {kata.name for kata in katas}))
     if not katas:
         raise CurriculumError("it lists no kata")
-    return Curriculum(root, titles, tuple(katas))
+    return Curriculum(root, titles, tuple(katas), _concepts(table.get("concepts", {}), katas))
+
+
+def _concepts(table: object, katas: list[Kata]) -> dict[int, str]:
+    """Names by number; where there are names, a kata may use no other number."""
+    if not isinstance(table, dict) or not all(
+        key.isdecimal() and isinstance(name, str) for key, name in table.items()
+    ):
+        raise CurriculumError("[concepts] must be lines like 1 = 'Convolution'")
+    names = {int(key): name for key, name in table.items()}
+    for kata in katas:
+        unknown = [number for number in kata.concepts if names and number not in names]
+        if unknown:
+            raise CurriculumError(f"kata {kata.name!r}: concept {unknown[0]} is not in [concepts]")
+    return names
 
 
 def _kata(root: Path, chapter: str, line: dict, before: set[str]) -> Kata:

@@ -14,7 +14,13 @@ from dojo.curriculum import Curriculum
 from dojo.store import FILE, open_store
 
 NEEDED = ("numpy", "torch", "torchvision", "pytest", "pytest-timeout")
-OPTIONAL = {"matplotlib": "kata show"}
+OPTIONAL = {
+    "matplotlib": "kata show",
+    "textual": "kata watch",
+    "watchfiles": "kata watch at once, not within half a second,",
+    "psutil": "the limit on what an answer's own processes use",
+    "fsrs": "kata review",
+}
 PAIRS = {"2.13": "0.28"}  # torch and the torchvision that is compiled against it
 
 
@@ -37,7 +43,7 @@ def examine(curriculum: Curriculum) -> Iterator[tuple[bool, str]]:
         yield found is not None, f"{name} {found or 'is missing: pip install -e .'}"
     for name, use in OPTIONAL.items():
         found = versions[name]
-        yield True, f"{name} {found or f'is missing; only `{use}` needs it: pip install -e .'}"
+        yield True, f"{name} {found or f'is missing; only {use} needs it: pip install -e .'}"
     if versions["torch"] and versions["torchvision"]:
         yield _pair(versions["torch"], versions["torchvision"])
         yield _torchvision()

@@ -1,4 +1,4 @@
-"""The table of katas in the README, written from the curriculum: `python -m dojo.table`."""
+"""The tables of the README, written from the curriculum: `python -m dojo.table`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 from dojo.curriculum import Curriculum, find_root, load
 
-BEGIN, END = "<!-- katas: written by `nox -s readme` -->", "<!-- end of katas -->"
+KATAS = "<!-- katas: written by `nox -s readme` -->", "<!-- end of katas -->"
+CONCEPTS = "<!-- concepts: written by `nox -s readme` -->", "<!-- end of concepts -->"
 
 
 def kata_table(curriculum: Curriculum) -> str:
@@ -25,10 +26,22 @@ def kata_table(curriculum: Curriculum) -> str:
     return "\n".join(rows)
 
 
+def concept_table(curriculum: Curriculum) -> str:
+    """One row a concept, with the katas that judge it by value."""
+    rows = ["| # | concept | katas |", "|---|---|---|"]
+    for number, name in curriculum.concepts.items():
+        katas = [kata.name for kata in curriculum.katas if number in kata.concepts]
+        rows.append(f"| {number} | {name} | {', '.join(katas) or 'none yet'} |")
+    return "\n".join(rows)
+
+
 def with_table(text: str, curriculum: Curriculum) -> str:
-    """A README's text with the table as it should be."""
-    block = f"{BEGIN}\n{kata_table(curriculum)}\n{END}"
-    return re.sub(f"{re.escape(BEGIN)}.*?{re.escape(END)}", lambda _: block, text, flags=re.DOTALL)
+    """A README's text with the tables as they should be."""
+    for (begin, end), table in ((KATAS, kata_table), (CONCEPTS, concept_table)):
+        block = f"{begin}\n{table(curriculum)}\n{end}"
+        between = f"{re.escape(begin)}.*?{re.escape(end)}"
+        text = re.sub(between, block.replace("\\", r"\\"), text, flags=re.DOTALL)
+    return text
 
 
 if __name__ == "__main__":
