@@ -101,6 +101,10 @@ def readme(session: nox.Session) -> None:
 @nox.session
 def pictures(session: nox.Session) -> None:
     """Draw the lessons' pictures with the reference answers."""
-    for kata, chapter in {"edge_filters": "01_convolution", "residual": "03_resnet"}.items():
+    drawn = {
+        "01_convolution": "edge_filters", "02_cnn": "trace_shapes", "03_resnet": "residual",
+        "04_transfer": "freeze_backbone", "05_seeing": "grad_cam",
+    }  # fmt: skip
+    for chapter, kata in drawn.items():
         picture = f"katas/{chapter}/lesson.png"
         python(session, "dojo", "show", kata, "--solutions", "--to", picture)

@@ -365,7 +365,7 @@ def show(answer):
         )  # fmt: skip
 
     figure = Figure(figsize=(8, 3.4), layout="constrained")
-    axes = figure.subplots(1, 2, sharey=True)
+    axes = figure.subplots(1, 2, sharex=True, sharey=True)
     titles = {"frozen by you": answer.freeze_backbone, "by requires_grad alone": statistics_drift}
     for axis, (title, freeze) in zip(axes, titles.items(), strict=True):
         model = net()
@@ -385,5 +385,5 @@ def show(answer):
         axis.barh(names, moved, color=colours)
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("largest change in five steps")
-        axis.invert_yaxis()
+    axes[0].invert_yaxis()
     return figure
