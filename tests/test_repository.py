@@ -20,6 +20,14 @@ def test_the_readme_lists_every_kata():
     assert text == with_table(text, load(ROOT))
 
 
+def test_every_concept_of_the_course_has_a_kata():
+    """50 rows; `nox -s readme` shows which katas judge each."""
+    curriculum = load(ROOT)
+    assert list(curriculum.concepts) == list(range(1, 51))
+    taught = {number for kata in curriculum.katas for number in kata.concepts}
+    assert set(curriculum.concepts) - taught == set()
+
+
 def test_the_first_blocks_install_and_prove():
     """The first fenced block ends with the learner's command, the second with the proof."""
     first, second = (ROOT / "README.md").read_text().split("```sh\n")[1:3]

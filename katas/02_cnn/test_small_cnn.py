@@ -88,11 +88,15 @@ def test_it_computes_what_it_is_made_of(rng, training):
     model, wanted = settled(rng)
     x = normal(rng, 3, 1, 28, 28)
     same(model.train(training)(x), wanted(x), tolerance=1e-4)
+    x = x.double()
+    same(model.double()(x), wanted(x), tolerance=1e-9, what="in float64")
 
 
 def test_logits_have_no_bounds(rng):
     """Ten times the image gives large logits of both signs, and they do not add up to 1."""
     model, wanted = settled(rng)
+    with torch.no_grad():
+        weights(model)[10, 128][1] = -weights(model)[10, 128][0]  # where one is large, one is low
     x = 100 * normal(rng, 4, 1, 28, 28)
     got = model(x).detach()
     low, high = got.min().item(), got.max().item()
@@ -112,7 +116,7 @@ def test_images_of_a_batch_do_not_touch(rng):
 def test_the_first_layer_looks_at_a_3x3_window(rng):
     """One pixel changes nine places of each of the first maps, and no others."""
     model, seen = SmallCNN(), []
-    first = next(m for m in model.modules() if isinstance(m, nn.Conv2d))
+    first = next(m for m in model.modules() if isinstance(m, nn.Conv2d) and m.in_channels == 1)
     first.register_forward_hook(lambda _m, _i, out: seen.append(out.detach().clone()))
     x = normal(rng, 1, 1, 28, 28)
     model(x)

@@ -114,6 +114,20 @@ def padded_first(kind, in_channels, out_channels):
     )  # fmt: skip
 
 
+@right(make_downsample)
+def padded_behind_only(kind, in_channels, out_channels):
+    """As little padding as there must be, behind the image first: one cell, or two of an odd side."""
+    return _made(
+        kind, in_channels, out_channels,
+        conv=lambda i, o: nn.Sequential(_Behind(), nn.Conv2d(i, o, 3, stride=2)),
+    )  # fmt: skip
+
+
+class _Behind(nn.Module):
+    def forward(self, x):
+        return nn.functional.pad(x, (0, 1 + x.shape[3] % 2, 0, 1 + x.shape[2] % 2))
+
+
 class _Window(nn.Module):
     def forward(self, x):
         size = (-(-x.shape[2] // 2), -(-x.shape[3] // 2))
