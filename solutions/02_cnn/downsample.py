@@ -116,7 +116,7 @@ def padded_first(kind, in_channels, out_channels):
 
 @right(make_downsample)
 def padded_behind_only(kind, in_channels, out_channels):
-    """As little padding as there must be, behind the image first: one cell, or two of an odd side."""
+    """Padding behind the image only: one cell, or two of an odd side."""
     return _made(
         kind, in_channels, out_channels,
         conv=lambda i, o: nn.Sequential(_Behind(), nn.Conv2d(i, o, 3, stride=2)),
