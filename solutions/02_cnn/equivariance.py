@@ -39,7 +39,7 @@ def equivariance_gap(fn: Callable[[Tensor], Tensor], x: Tensor, shift: tuple[int
     Source: Goodfellow, Bengio & Courville, Deep Learning, 2016, section 9.2.
     """
     with _in_eval(fn), torch.no_grad():
-        before, after = fn(x), fn(_shifted(x, shift))
+        before, after = fn(x.clone()), fn(_shifted(x, shift))  # fn may write into it
     if before.dim() == 2 or before.shape[2:] == (1, 1):
         return (after - before).abs().max().item()
     ranges = []
@@ -104,7 +104,7 @@ def _gap(fn, x, shift, *, move=_shifted, edge_of=None, moved_of=None, reduce=Non
     """The answer with one part exchanged."""
     reduce = reduce or (lambda difference: difference.abs().max().item())
     with mode(fn), torch.no_grad():
-        before, after = fn(x), fn(move(x, shift))
+        before, after = fn(x.clone()), fn(move(x, shift))
     if before.dim() == 2 or (flat and before.shape[2:] == (1, 1)):
         return reduce(after - before)
     ranges = []
