@@ -164,7 +164,7 @@ class JudgeSession:
             with judging(kata, self.answers, {variant.target: variant.obj}):
                 try:
                     function(**fresh)
-                except Exception as error:
+                except (Exception, pytest.fail.Exception) as error:
                     explain(error, kata, str(kata.solution), result)
             return result
 
