@@ -90,6 +90,7 @@ def test_the_order_of_the_dict_means_nothing():
      ({"deep_test_error": 0.1, "deep_train_error": 0.0}, None),
      ({"deep_test_error": 0.1001, "deep_train_error": 0.0}, "dropout"),
      ({"deep_test_error": 0.25, "deep_train_error": 0.2}, None),
+     ({"deep_test_error": 0.15, "deep_train_error": 0.1, "dense_share": 0.9}, None),
      (OVERFIT | {"dense_share": 0.5}, "dropout"),
      (OVERFIT | {"dense_share": 0.5001}, "global_average_pooling"),
      (OVERFIT | {"dense_share": 0.0}, "dropout")],
@@ -117,6 +118,7 @@ def test_degradation_shows_in_training_and_overfitting_between_train_and_test(sh
     """The shallow network's test error decides nothing, whatever it is."""
     told = {"shallow_test_error": shallow_test}
     same_value(remedy(DEGRADED | told), "residual")
+    same_value(remedy(DEGRADED | told | {"deep_test_error": 0.35}), "residual")
     same_value(remedy(OVERFIT | told), "dropout")
     healthy = {"deep_train_error": 0.1, "shallow_train_error": 0.1, "deep_test_error": 0.15}
     same_value(remedy(healthy | told), None)

@@ -51,6 +51,16 @@ def test_any_dtype_is_kept(rng, dtype):
     same(permute_pixels(x, places), x.flatten(2)[:, :, places].reshape(x.shape))
 
 
+@pytest.mark.parametrize("shape", [(2, 3, 2, 3), (1, 1, 1, 1)])
+def test_the_result_is_a_tensor_of_its_own(rng, shape):
+    """Also where every pixel stays: writing into the result does not change x."""
+    x = normal(rng, *shape)
+    got, kept = permute_pixels(x, torch.arange(shape[2] * shape[3])), x.clone()
+    same(got, kept)
+    got.zero_()
+    same(x, kept, what="x after the result was written into")
+
+
 def test_gradients_go_back_to_where_pixels_came_from(rng):
     """It is differentiable in x."""
     places = shuffle(rng, 12)
@@ -60,7 +70,7 @@ def test_gradients_go_back_to_where_pixels_came_from(rng):
 
 
 NONE = [[0, 1, 2, 3, 4], [0, 1, 2, 3, 4, 5, 6], [0, 1, 2, 3, 4, 4], [1, 2, 3, 4, 5, 6],
-        [0, 1, 2, 3, 4, -1], [[0, 1, 2], [3, 4, 5]], []]  # fmt: skip
+        [1, 1, 1, 3, 4, 5], [0, 1, 2, 3, 4, -1], [[0, 1, 2], [3, 4, 5]], []]  # fmt: skip
 
 
 @pytest.mark.parametrize("numbers", NONE, ids=str)
@@ -135,6 +145,9 @@ def test_the_layer_handed_in_is_left_alone(rng, bias):
         with torch.no_grad():
             for parameter in other.parameters():
                 parameter.add_(1.0)
+    found = sorted(name for name, _ in other.named_parameters())
+    wanted = ["bias", "weight"] if bias else ["weight"]
+    expect(found == wanted, f"the new layer's parameters are {found}, expected {wanted}", found)
     learns = all(p.requires_grad for p in other.parameters())
     expect(learns, "the new layer's parameters require no gradient", "frozen")
 
@@ -145,8 +158,19 @@ def test_a_float64_layer_stays_float64(rng):
     same(same_function(dense, places).weight.detach(), dense.weight.detach()[:, places])
 
 
-@pytest.mark.parametrize("numbers", [[0, 1, 2, 3], [0, 1, 1], [3, 1, 2], [[0, 1, 2]], []], ids=str)
+@pytest.mark.parametrize(
+    "numbers",
+    [[0, 1, 2, 3], [0, 1, 1], [1, 1, 1], [3, 1, 2], [0, 1, -1], [[0, 1, 2]], []],
+    ids=str,
+)
 def test_what_does_not_fit_the_layer_is_refused(numbers):
     """A layer of 6 inputs is for permutations of 1, 2, 3 or 6 places, each named once."""
     places = torch.tensor(numbers, dtype=torch.int64)
     refuses(same_function, nn.Linear(6, 2), places, because=f"permutation {numbers} of 6 inputs")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int32])
+def test_the_layer_too_wants_int64(dtype):
+    """A permutation is a LongTensor, for same_function as for permute_pixels."""
+    places = torch.tensor([1, 0, 2], dtype=dtype)
+    refuses(same_function, nn.Linear(6, 2), places, because=f"a permutation of {dtype}")

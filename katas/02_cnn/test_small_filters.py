@@ -38,7 +38,7 @@ def test_that_many_pixels_leave_one_output(n, kernel_size):
 @pytest.mark.parametrize(
     ("channels", "kernel_size", "n", "wanted"),
     [(1, 3, 1, 9), (2, 3, 1, 36), (1, 5, 2, 50), (64, 3, 2, 18 * 64**2), (64, 5, 1, 25 * 64**2),
-     (10, 3, 3, 2700), (10, 7, 1, 4900), (3, 2, 4, 144)],
+     (7, 1, 3, 147), (10, 3, 3, 2700), (10, 7, 1, 4900), (3, 2, 4, 144)],
 )  # fmt: skip
 def test_every_filter_looks_at_every_channel(channels, kernel_size, n, wanted):
     """n layers of C filters of C squares: 18 C^2 against 25 C^2 for the same field. No biases."""
@@ -120,7 +120,8 @@ def test_gradients_reach_both_kernels(rng):
     ("first", "second"),
     [((2, 2, 3, 3), (3, 3, 3, 3)), ((2, 3, 3, 3), (2, 2, 3, 3)), ((3, 3, 3, 3), (2, 3, 3, 3)),
      ((2, 2, 5, 5), (2, 2, 3, 3)), ((2, 2, 3, 3), (2, 2, 3, 2)), ((2, 3, 3, 3), (2, 3, 3, 3)),
-     ((2, 3, 3), (2, 3, 3))],
+     ((2, 2, 3, 4), (2, 2, 3, 3)), ((2, 2, 4, 3), (2, 2, 3, 3)), ((2, 2, 3, 3), (2, 2, 4, 3)),
+     ((2, 2, 3, 3), (2, 2, 5, 5)), ((2, 2, 5, 5), (2, 2, 5, 5)), ((2, 3, 3), (2, 3, 3))],
 )  # fmt: skip
 def test_other_shapes_are_refused(first, second):
     """Both are (C, C, 3, 3) with the same C: anything else is a ValueError."""

@@ -271,6 +271,24 @@ def overfitting_by_any_amount(symptoms):
 
 
 @wrong(remedy)
+def dense_is_enough(symptoms):
+    """a large dense share is treated without overfitting: by itself it is no symptom"""
+    found = remedy(symptoms)
+    measured = {"deep_test_error", "deep_train_error", "dense_share"} <= symptoms.keys()
+    if found is None and measured and symptoms["dense_share"] > 0.5:
+        return "global_average_pooling"
+    return found
+
+
+@wrong(remedy)
+def degradation_must_show_in_tests(symptoms):
+    """degradation must show in the test errors too: they decide nothing about it"""
+    found = remedy(symptoms)
+    tests = symptoms.get("deep_test_error", 1.0), symptoms.get("shallow_test_error", 0.0)
+    return None if found == "residual" and tests[0] <= tests[1] else found
+
+
+@wrong(remedy)
 def half_is_most(symptoms):
     """a dense share of just 0.5 counts as most (>= for >)"""
     found = remedy(symptoms)

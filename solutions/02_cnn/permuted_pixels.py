@@ -262,6 +262,50 @@ def only_the_length(x, permutation):
     return x.flatten(2)[:, :, permutation].reshape(x.shape)
 
 
+def _whole(permutation, count):
+    if permutation.dtype != torch.int64 or permutation.shape != (count,) or not count:
+        raise ValueError("permutation")
+
+
+@wrong(permute_pixels)
+def only_the_sum(x, permutation):
+    """the permutation is judged by its sum: places named twice can make it up"""
+    count = x.shape[2] * x.shape[3]
+    _whole(permutation, count)
+    if permutation.min() < 0 or permutation.max() >= count:
+        raise ValueError("range")
+    if permutation.sum() != torch.arange(count).sum():
+        raise ValueError("sum")
+    return x.flatten(2)[:, :, permutation].reshape(x.shape)
+
+
+@wrong(permute_pixels)
+def counted_from_the_end(x, permutation):
+    """negative places are taken: they count from the end"""
+    count = x.shape[2] * x.shape[3]
+    _whole(permutation, count)
+    if permutation.max() < count and permutation.min() >= -count:
+        return permute_pixels(x, permutation % count)
+    return permute_pixels(x, permutation)
+
+
+@wrong(permute_pixels)
+def once_more_for_each_channel(x, permutation):
+    """every channel is shuffled once more than the one before it"""
+    channels, order = [permute_pixels(x[:, :1], permutation)], permutation
+    for channel in x.split(1, 1)[1:]:
+        order = order[permutation]
+        channels.append(permute_pixels(channel, order))
+    return torch.cat(channels, 1)
+
+
+@wrong(permute_pixels)
+def x_itself(x, permutation):
+    """where nothing moves x itself is returned, no tensor of its own"""
+    still = torch.equal(permutation, torch.arange(x.shape[2] * x.shape[3]))
+    return x if still else permute_pixels(x, permutation)
+
+
 @wrong(permute_pixels)
 def any_numbers(x, permutation):
     """numbers that are no int64 are taken too"""
@@ -348,6 +392,55 @@ def weights_shared(dense, permutation):
     other = same_function(dense, permutation)
     other.bias = dense.bias
     return other
+
+
+@wrong(same_function)
+def weights_in_the_graph(dense, permutation):
+    """the new weight is no Parameter but still hangs on that of dense"""
+    other = same_function(dense, permutation)
+    del other.weight
+    pictures = dense.weight.unflatten(1, (-1, len(permutation)))
+    other.weight = pictures[:, :, permutation].flatten(1)
+    return other
+
+
+@wrong(same_function)
+def frozen(dense, permutation):
+    """the new layer is frozen: requires_grad is off"""
+    return same_function(dense, permutation).requires_grad_(False)
+
+
+@wrong(same_function)
+def layer_by_the_sum(dense, permutation):
+    """same_function judges the permutation by its sum: a weight may be taken twice"""
+    count = permutation.numel()
+    fits = permutation.dim() == 1 and count and not dense.in_features % count
+    if not fits or permutation.min() < 0 or permutation.max() >= count:
+        raise ValueError("range")
+    if permutation.dtype != torch.int64 or permutation.sum() != torch.arange(count).sum():
+        raise ValueError("sum")
+    pictures = dense.weight.detach().unflatten(1, (-1, count))
+    return _layer(dense, pictures[:, :, permutation].flatten(1))
+
+
+@wrong(same_function)
+def layer_counted_from_the_end(dense, permutation):
+    """same_function takes negative places: they count from the end"""
+    count = permutation.numel()
+    if (
+        permutation.dim() == 1
+        and count
+        and -count <= permutation.min()
+        and permutation.max() < count
+    ):
+        permutation = permutation % count
+    return same_function(dense, permutation)
+
+
+@wrong(same_function)
+def layer_of_any_numbers(dense, permutation):
+    """same_function takes numbers that are no int64"""
+    return same_function(dense, permutation.long())
 
 
 @wrong(same_function)

@@ -270,6 +270,13 @@ def nothing_refused(channels, kernel_size, n):
 
 
 @wrong(stack_parameters)
+def kernels_of_one_refused(channels, kernel_size, n):
+    """a kernel_size of 1 is refused by the count, though it is legal"""
+    _at_least_1(channels=channels, kernel_size=kernel_size - 1, n=n)
+    return stack_parameters(channels, kernel_size, n)
+
+
+@wrong(stack_parameters)
 def channels_not_refused(channels, kernel_size, n):
     """channels below 1 are not refused"""
     _at_least_1(kernel_size=kernel_size, n=n)
@@ -354,6 +361,32 @@ def shapes_not_looked_at(first, second):
             part = torch.einsum("om,mihw->oihw", second[:, :, a, b], first[:, :, :3, :3])
             result[:, :, a : a + part.shape[2], b : b + part.shape[3]] += part
     return result
+
+
+def _any_size(first, second):
+    """Kernels of any sizes, merged."""
+    height, width = second.shape[2:]
+    turned, swapped = second.flip(2, 3), first.transpose(0, 1)
+    return F.conv2d(swapped, turned, padding=(height - 1, width - 1)).transpose(0, 1)
+
+
+@wrong(merge_kernels)
+def channels_looked_at_only(first, second):
+    """only channels are looked at: kernels of any size are merged"""
+    channels = first.shape[0]
+    if any(w.dim() != 4 or w.shape[:2] != (channels, channels) for w in (first, second)):
+        raise ValueError("channels")
+    return _any_size(first, second)
+
+
+@wrong(merge_kernels)
+def alike_and_square(first, second):
+    """two square kernels of the same size are taken, whatever that size is"""
+    if first.dim() != 4 or first.shape != second.shape or first.shape[0] != first.shape[1]:
+        raise ValueError("shapes")
+    if first.shape[2] != first.shape[3]:
+        raise ValueError("shapes")
+    return _any_size(first, second)
 
 
 @wrong(merge_kernels)
