@@ -221,6 +221,7 @@ def test_the_order_comes_from_the_generator_and_from_nothing_else(rng):
            "order does not come from the generator", weights)  # fmt: skip
 
 
+@pytest.mark.timeout(60)
 def test_labels_stay_with_their_images(rng):
     """Ten patterns that cannot be mistaken: a trained model knows those it was shown."""
     images, labels = patterns(rng)

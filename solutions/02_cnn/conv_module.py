@@ -444,15 +444,6 @@ class AlwaysTheSame(_Redrawn):
 
 
 @wrong(Conv2d)
-class SeedsTorch(Conv2d):
-    """torch's default generator is seeded inside, with a fixed number"""
-
-    def __init__(self, *args, **kwargs):
-        torch.default_generator.manual_seed(0)
-        super().__init__(*args, **kwargs)
-
-
-@wrong(Conv2d)
 class DrawnByNumpy(_Redrawn):
     """the numbers come from numpy: torch's seed does not decide them"""
 
