@@ -1021,3 +1021,30 @@ def jitter_by_a_copy(x, brightness, contrast, saturation, generator):
 def jitter_in_float32(x, brightness, contrast, saturation, generator):
     """the jittered images are float32 whatever came in"""
     return color_jitter(x, brightness, contrast, saturation, generator).float()
+
+
+def show(answer):
+    """A contact sheet: each change by itself, six draws of it, and all three in a row."""
+    from matplotlib.figure import Figure
+
+    from data.shapes import few_shot_images
+
+    image = few_shot_images()[0][40:41].float()
+    x, generator = image.repeat(7, 1, 1, 1), Generator().manual_seed(0)
+    window = (48, (0.2, 0.8), (3 / 4, 4 / 3), generator)
+    rows = {
+        "flip": answer.random_horizontal_flip(x, 0.5, generator),
+        "crop": answer.random_resized_crop(x, *window),
+        "jitter": answer.color_jitter(x, 0.5, 0.5, 0.5, generator),
+    }
+    flipped = answer.random_horizontal_flip(x, 0.5, generator)
+    cropped = answer.random_resized_crop(flipped, *window)
+    rows["all three"] = answer.color_jitter(cropped, 0.2, 0.2, 0.2, generator)
+    figure = Figure(figsize=(9, 4.9), layout="constrained")
+    for line, (title, made) in zip(figure.subplots(4, 8), rows.items(), strict=True):
+        for axis, picture in zip(line, [image[0], *made], strict=True):
+            axis.imshow(picture.permute(1, 2, 0).clamp(0, 1))
+            axis.set(xticks=[], yticks=[])
+        line[0].set_title("as it is", fontsize=8)
+        line[1].set_title(title, fontsize=8)
+    return figure

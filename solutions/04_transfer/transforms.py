@@ -488,15 +488,15 @@ def show(answer):
     axes = figure.subplots(3, 8)
     train, evaluate = answer.train_transform(64), answer.eval_transform(64)
     mean, std = (torch.tensor(v)[:, None, None] for v in (MEAN, STD))
-    for row, image in zip(axes, images, strict=True):
+    for number, image in enumerate(images):
         raw = (image * 255).round().to(torch.uint8)
         with torch.random.fork_rng():
             torch.manual_seed(3)
             made = [evaluate(raw), *(train(raw) for _ in range(6))]
         pictures = [raw / 255, *(x * std + mean for x in made)]
         titles = ["as it is", "evaluation", *["training"] * 6]
-        for axis, picture, title in zip(row, pictures, titles, strict=True):
+        for axis, picture, title in zip(axes[number], pictures, titles, strict=True):
             axis.imshow(picture.permute(1, 2, 0).clamp(0, 1))
             axis.set(xticks=[], yticks=[])
-            axis.set_title(title if row is axes[0] else "", fontsize=9)
+            axis.set_title("" if number else title, fontsize=9)
     return figure
