@@ -8,9 +8,10 @@ def freeze_backbone(model: nn.Module, head: str) -> None:
 
     Two things move in training. Parameters move by their gradients, so those outside the head
     must not require one. Buffers move by themselves: in train mode a batch norm updates its
-    running statistics and counts its batches with every forward, gradient or not. So every
-    module outside the head has to stay in eval, also when somebody calls model.train() later;
-    that call must still put the head into train mode, and the model itself.
+    running statistics and counts its batches with every forward, gradient or not, and a dropout
+    drops. So whatever is outside the head has to work as in eval, also when somebody calls
+    model.train() later; that call must still put all of the head into train mode, and the model
+    itself.
 
     The head learns: all of its parameters require a gradient, also if they were frozen before.
     The model handed in is changed; nothing is returned. No weight and no buffer changes value.

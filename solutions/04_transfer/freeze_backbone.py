@@ -11,9 +11,10 @@ def freeze_backbone(model: nn.Module, head: str) -> None:
 
     Two things move in training. Parameters move by their gradients, so those outside the head
     must not require one. Buffers move by themselves: in train mode a batch norm updates its
-    running statistics and counts its batches with every forward, gradient or not. So every
-    module outside the head has to stay in eval, also when somebody calls model.train() later;
-    that call must still put the head into train mode, and the model itself.
+    running statistics and counts its batches with every forward, gradient or not, and a dropout
+    drops. So whatever is outside the head has to work as in eval, also when somebody calls
+    model.train() later; that call must still put all of the head into train mode, and the model
+    itself.
 
     The head learns: all of its parameters require a gradient, also if they were frozen before.
     The model handed in is changed; nothing is returned. No weight and no buffer changes value.
@@ -143,6 +144,22 @@ def by_hooks(model, head):
     sleep()
 
 
+@right(freeze_backbone)
+def by_hooks_alone(model, head):
+    """train() stays as it is; each frozen module goes to sleep just before it runs."""
+    part = _found(model, head)
+    for parameter in set(model.parameters()) - set(part.parameters()):
+        parameter.requires_grad_(False)
+    part.requires_grad_(True)
+
+    def sleep(module, _):
+        module.training = False
+
+    for module in model.modules():
+        if part not in set(module.modules()) and module not in set(part.modules()):
+            module.register_forward_pre_hook(sleep)
+
+
 @wrong(freeze_backbone)
 def statistics_drift(model, head):
     """only gradients are stopped: the batch norms' running statistics drift in train mode"""
@@ -269,24 +286,6 @@ def only_norms_sleep(model, head):
     model.requires_grad_(False)
     part.requires_grad_(True)
     _asleep(model, part, lambda module: "BatchNorm" in type(module).__name__)
-
-
-@wrong(freeze_backbone)
-def only_children_sleep(model, head):
-    """only top-level children are kept in eval: what lies deeper wakes"""
-    part = _found(model, head)
-    model.requires_grad_(False)
-    part.requires_grad_(True)
-
-    def train(mode=True):
-        nn.Module.train(model, mode)
-        for child in model.children():
-            if part not in set(child.modules()):
-                child.training = False
-        return model
-
-    model.train = train
-    train()
 
 
 @wrong(freeze_backbone)
