@@ -339,12 +339,6 @@ def rounded_up(config, in_channels=3):
 
 
 @wrong(vgg_features)
-def overlapping_pools(config, in_channels=3):
-    """the pools have 3x3 windows, as AlexNet's: VGG's are 2x2"""
-    return _chain(config, in_channels, pool=lambda: nn.MaxPool2d(3, 2, 1))
-
-
-@wrong(vgg_features)
 def three_channels_always(config, in_channels=3):
     """in_channels is ignored: the first convolution always takes 3 channels"""
     _checked_config(config, in_channels)

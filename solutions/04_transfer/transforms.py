@@ -207,13 +207,6 @@ def upside_down(size):
 
 
 @wrong(train_transform)
-def both_flips(size):
-    """images are also turned upside down"""
-    both = v2.Compose([v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()])
-    return _train(size, flip=both)
-
-
-@wrong(train_transform)
 def squashed(size):
     """the whole image is squashed into a square (Resize with a pair): there is no random crop"""
     return _train(size, crop=v2.Resize((size, size)))
@@ -226,18 +219,6 @@ def middle_only(size):
 
 
 @wrong(train_transform)
-def one_scale(size):
-    """the crop moves, but always shows as much of the image: a random crop, not a resized one"""
-    return _train(size, crop=v2.Compose([v2.Resize(size), v2.RandomCrop(size)]))
-
-
-@wrong(train_transform)
-def squashed_windows(size):
-    """windows of any shape are squashed into the square"""
-    return _train(size, crop=v2.RandomResizedCrop(size, ratio=(0.2, 5.0)))
-
-
-@wrong(train_transform)
 def no_jitter(size):
     """colours are not jittered"""
     return _train(size, jitter=v2.Identity())
@@ -247,12 +228,6 @@ def no_jitter(size):
 def brightness_only(size):
     """only brightness is jittered, not contrast"""
     return _train(size, jitter=v2.ColorJitter(brightness=0.2))
-
-
-@wrong(train_transform)
-def contrast_only(size):
-    """only contrast is jittered, not brightness"""
-    return _train(size, jitter=v2.ColorJitter(contrast=0.2))
 
 
 @wrong(train_transform)

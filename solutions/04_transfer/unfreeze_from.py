@@ -116,16 +116,6 @@ def starts_with(model, stage):
 
 
 @wrong(unfreeze_from)
-def name_contained(model, stage):
-    """names are compared by `in`: a child whose name holds the stage's is taken for it"""
-    _place(model, stage)
-    reached = False
-    for name, child in model.named_children():
-        reached = reached or stage in name
-        child.requires_grad_(reached)
-
-
-@wrong(unfreeze_from)
 def name_inside(model, stage):
     """the stage is looked for at every depth: a part of an earlier child with this name counts"""
     _place(model, stage)
@@ -278,15 +268,6 @@ def frozen_before_the_look(model, stage):
 
 
 @wrong(unfreeze_from)
-def frozen_to_the_end(model, stage):
-    """an unknown stage is not refused: every child is frozen"""
-    reached = False
-    for name, child in model.named_children():
-        reached = reached or name == stage
-        child.requires_grad_(reached)
-
-
-@wrong(unfreeze_from)
 def silent(model, stage):
     """an unknown stage is not refused: nothing happens and nobody hears of it"""
     if stage in dict(model.named_children()):
@@ -361,10 +342,3 @@ def statistics_reset(model, stage):
         for module in child.modules():
             if place >= first and isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.reset_running_stats()
-
-
-@wrong(unfreeze_from)
-def model_returned(model, stage):
-    """the model comes back, not None"""
-    unfreeze_from(model, stage)
-    return model
