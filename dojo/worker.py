@@ -123,7 +123,9 @@ def needed_imports(katas: list[Kata]) -> tuple[str, ...]:
     files = [path for kata in katas for path in (kata.suite, kata.solution) if path.is_file()]
     text = "".join(path.read_text(encoding="utf-8", errors="replace") for path in files)
     torch = "import torch" in text or "from torch" in text or "dojo.tensors" in text
-    vision = ("dojo.vision", "torchvision") if "from dojo import vision" in text else ()
+    vision: tuple[str, ...] = (
+        ("dojo.vision", "torchvision") if "from dojo import vision" in text else ()
+    )
     vision += ("torchvision.transforms.v2",) if "torchvision.transforms" in text else ()
     suites = "".join(kata.suite.read_text("utf-8") for kata in katas if kata.suite.is_file())
     # the first optimizer imports torch's compiler; suites that train say so by a time limit
