@@ -18,9 +18,16 @@ MODES = pytest.mark.parametrize("modes", ["train", "eval", "mixed"])
 
 
 @pytest.fixture(autouse=True, scope="module")
-def optimizers_are_imported():
-    """torch's first optimizer imports for a second: no test should be slow for that."""
+def steady():
+    """One thread: two that wait for each other use up processor time on a busy machine.
+
+    The first optimizer imports torch's compiler for a second: no test should be slow for that.
+    """
     torch.optim.SGD([torch.zeros(1, requires_grad=True)], 1.0)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 class Broken(Exception):
@@ -118,6 +125,13 @@ def test_an_image_alone_has_the_same_logits(rng):
     same(alone, logits_of(model, images), tolerance=1e-4, what="logits of the images one by one")
 
 
+def test_every_call_builds_a_new_model():
+    """What is trained in one model does not show in another."""
+    one, other = make_digit_model(), make_digit_model()
+    shared = {id(p) for p in one.parameters()} & {id(p) for p in other.parameters()}
+    expect(not shared, f"two calls give models that share {len(shared)} parameters", len(shared))
+
+
 def test_initial_weights_come_from_torchs_default_generator(rng):
     """Seeded alike two models are alike; built one after the other they differ."""
     seed = int(rng.integers(1 << 30))
@@ -125,8 +139,9 @@ def test_initial_weights_come_from_torchs_default_generator(rng):
     first, second = (make_digit_model().state_dict() for _ in range(2))
     torch.manual_seed(seed)
     again = make_digit_model().state_dict()
-    for name, weight in first.items():
-        same(again[name], weight, what=f"{name} of a second model under the same seed")
+    others = [name for name, weight in first.items() if not torch.equal(weight, again[name])]
+    told = f"with torch seeded alike a second model has another {', '.join(others)}"
+    expect(not others, told, "another model under the same seed")
     differ = any(not torch.equal(weight, second[name]) for name, weight in first.items())
     expect(differ, "two models built one after the other have the same weights: the seed is set "
            "inside, or nothing is drawn", "alike")  # fmt: skip
@@ -199,8 +214,10 @@ def trained_notes(images, labels, order, elsewhere):
     torch.default_generator.manual_seed(elsewhere)
     np.random.seed(elsewhere)
     random.seed(elsewhere)
-    model = Notes()
-    fit_digits(model, images, labels, seeded(order))
+    model, generator = Notes(), seeded(order)
+    fit_digits(model, images, labels, generator)
+    expect(generator.initial_seed() == order, f"the generator came with seed {order} and now has "
+           f"{generator.initial_seed()}: it is seeded anew", "seeded")  # fmt: skip
     drawn = {"torch's": torch.rand(3).tolist(), "numpy's": np.random.rand(3).tolist(),
              "Python's": [random.random() for _ in range(3)]}  # fmt: skip
     return model.logits.detach(), drawn

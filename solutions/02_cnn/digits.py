@@ -301,7 +301,7 @@ def seeded_inside():
 
 @wrong(make_digit_model)
 def own_generator():
-    """the weights come from a generator of the model's own: they do not hang on torch's seed"""
+    """the weights are not drawn from torch's default generator: its seed does not fix them"""
     model, generator = make_digit_model(), torch.Generator()
     generator.seed()
     for weight in model.parameters():
