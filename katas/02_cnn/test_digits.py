@@ -276,7 +276,8 @@ def test_modes_come_back_also_after_an_exception(rng):
 def test_digits_never_seen_are_read(rng, run):
     """At least 95 % of the held-out digits, whatever the seed, in 40 s of processor time.
 
-    Measured with the reference: see MEASURED
+    Measured with the reference and one thread: 97.0 to 98.5 % for 84 seeds, in 0.6 s each.
+    At a constant rate one seed of 16 ended at 94.8 %, the others at 97.2 to 98.7 %.
     """
     from data import split_digits
 
