@@ -102,10 +102,17 @@ def save(curriculum: Curriculum, known: dict[str, Any]) -> None:
 def shares(known: dict[str, Any], name: str) -> tuple[int, int, list[str]]:
     """Of one kata: how many changes are other programs, how many are killed, what is not."""
     why = tomllib.loads(EQUIVALENT.read_text("utf-8")).get(name, {})
-    alive = [survivor for survivor in known[name]["survivors"] if survivor not in why]
+    alive = [survivor for survivor in known[name]["survivors"] if not explained(survivor, why)]
     same = len(known[name]["survivors"]) - len(alive)
     others = known[name]["mutants"] - same
     return others, others - len(alive), alive
+
+
+def explained(survivor: str, why: dict[str, str]) -> bool:
+    """Whether a reason is given: for this one, or for all that begin as a key does before `*`."""
+    return survivor in why or any(
+        key.endswith("*") and survivor.startswith(key[:-1]) for key in why
+    )
 
 
 def report(known: dict[str, Any], katas: list[Kata]) -> bool:

@@ -24,6 +24,10 @@ REACHED = {
 }  # fmt: skip
 
 
+SYMMETRIC = {"max", "min", "equal", "maximum", "minimum", "mse_loss", "result_type"}
+WRAPPERS = {"tuple", "list"}  # whether a sequence is one or the other is free where it is not told
+
+
 @dataclass(frozen=True)
 class Mutant:
     """One change; `name` says where and which, without line numbers."""
@@ -242,14 +246,16 @@ def _of_call(node: ast.Call) -> Iterator[ast.AST]:
         if keyword.arg == "strict":  # of zip: guards the author, no input reaches it
             continue
         yield _with(node, keywords=node.keywords[:place] + node.keywords[place + 1 :])
+    called = getattr(node.func, "attr", getattr(node.func, "id", ""))
     if len(node.args) > 1:
-        yield _with(node, args=[node.args[1], node.args[0], *node.args[2:]])
+        if called not in SYMMETRIC:
+            yield _with(node, args=[node.args[1], node.args[0], *node.args[2:]])
         yield _with(node, args=node.args[:-1])
     if isinstance(node.func, ast.Attribute) and not isinstance(node.func.value, ast.Name):
         yield node.func.value  # x.relu() becomes x
     elif isinstance(node.func, ast.Attribute) and not _of_a_module(node.func.value):
         yield node.func.value
-    if node.args and not isinstance(node.args[0], ast.Starred):
+    if node.args and called not in WRAPPERS and not isinstance(node.args[0], ast.Starred):
         yield node.args[0]  # F.relu(x) becomes x
 
 
