@@ -26,6 +26,7 @@ from dojo.results import GREEN, PASSED
 from dojo.stub import answer_text
 from dojo.worker import Worker, needed_imports
 from mutants.operators import Mutant, mutants
+from mutants.table import proof_table, with_table
 
 HERE = Path(__file__).resolve().parent
 MEASURED, EQUIVALENT = HERE / "measured.json", HERE / "equivalent.toml"
@@ -141,7 +142,12 @@ def main() -> int:
         katas = [curriculum.find(name) for name in options.katas] or list(curriculum.katas)
     except UnknownKata as error:
         parser.error(str(error))
-    return 0 if report(measure(curriculum, katas, options.again), katas) else 1
+    known = measure(curriculum, katas, options.again)
+    if len(known) == len(curriculum.katas):
+        table = proof_table(curriculum, lambda name: shares(known, name))
+        file = curriculum.root / "CONTRIBUTING.md"
+        file.write_text(with_table(file.read_text("utf-8"), table), encoding="utf-8")
+    return 0 if report(known, katas) else 1
 
 
 if __name__ == "__main__":
