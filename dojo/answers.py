@@ -39,13 +39,15 @@ class FreshLoader(SourceFileLoader):
 
 @dataclass
 class Current:
-    """What `answer` proxies look at: the kata, where answers come from, the last call."""
+    """What `answer` proxies look at: the kata, where answers come from; and what they tell: which
+    names were asked for, the last call."""
 
     kata: Kata | None = None
     library: Library | None = None
     override: dict[str, Any] = field(default_factory=dict)
     call: str = ""
     target: Any = None
+    asked: set[str] = field(default_factory=set)
 
 
 current = Current()
@@ -143,6 +145,7 @@ class answer:  # noqa: N801 - reads as a verb in a suite: conv2d = answer("conv2
         kata, library = current.kata, current.library
         if kata is None or library is None:
             raise RuntimeError("an answer is only to be had inside a test of a kata")
+        current.asked.add(self.__name__)
         if self.__name__ in current.override:
             return current.override[self.__name__]
         module = library.module(kata)
@@ -195,7 +198,9 @@ def _accepts(name: str, target: Callable, args: tuple, kwargs: dict) -> None:
 def judging(kata: Kata, library: Library, override: dict[str, Any]) -> Iterator[None]:
     """Within this block the proxies stand for these answers."""
     before = dict(vars(current))
-    vars(current).update(kata=kata, library=library, override=override, call="", target=None)
+    vars(current).update(
+        kata=kata, library=library, override=override, call="", target=None, asked=set()
+    )
     try:
         yield
     finally:

@@ -153,7 +153,7 @@ def _rule(proof: Proof, variant: Variant) -> Rule:
     def wrong(judgement: Judgement) -> str:
         first = judgement.outcome.first
         if first is not None:
-            proof.texts.setdefault(variant.name, golden.text_of(first))
+            proof.texts[variant.name] = golden.text_of(first)
         if judgement.outcome.verdict == GREEN:
             return f"wrong answer {variant.name} passes every test"
         if judgement.outcome.ended:

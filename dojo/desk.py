@@ -11,10 +11,12 @@ from pathlib import Path
 from dojo.cli import UsageError
 from dojo.curriculum import Curriculum, Kata
 from dojo.judge import Judgement, judge
+from dojo.needs import needed_katas
 from dojo.progress import next_kata, states
 from dojo.results import GREEN
 from dojo.store import content_hash, open_store, source_text
 from dojo.stub import StubError, answer_text, parse, stub_text
+from dojo.worker import warm_or_cold
 
 
 def where(curriculum: Curriculum, options: argparse.Namespace) -> int:
@@ -40,7 +42,8 @@ def run(curriculum: Curriculum, options: argparse.Namespace) -> int:
     """Judge one kata; exit status 0 only when it is green."""
     kata = named_or_next(curriculum, options.kata)
     seed = () if options.kata_seed is None else ("--kata-seed", str(options.kata_seed))
-    judgement = judge(kata, seed, color=not options.json and sys.stdout.isatty())
+    with warm_or_cold(curriculum.root, needed_katas(curriculum, kata)) as start:
+        judgement = judge(kata, seed, not options.json and sys.stdout.isatty(), start)
     if options.json:
         print(json.dumps(judgement.outcome.as_json()))
     else:

@@ -31,6 +31,11 @@ class Replay:
     result: Result
     again: Callable[[Variant], Result]
     cost: float = 0.0  # seconds of processor time it took
+    asked: frozenset[str] = frozenset()  # the public names that it used
+
+    def concerns(self, variant: Variant) -> bool:
+        """Whether a mistake in the variant's name can show: elsewhere it is the reference."""
+        return self.cost <= SLOW and variant.target in self.asked
 
 
 def alike(a: Any, b: Any) -> bool:
@@ -94,9 +99,8 @@ def name_mistakes(replays: list[Replay], bank: Bank) -> None:
 
 
 def _matching(replay: Replay, variants: list[Variant], deadline: float) -> list[Variant]:
-    if replay.cost > SLOW:
-        return []
-    return [v for v in variants if time.process_time() < deadline and _matches(replay, v)]
+    concerned = [variant for variant in variants if replay.concerns(variant)]
+    return [v for v in concerned if time.process_time() < deadline and _matches(replay, v)]
 
 
 def _matches(replay: Replay, variant: Variant) -> bool:
@@ -106,7 +110,7 @@ def _matches(replay: Replay, variant: Variant) -> bool:
 
 def _fails_where_passed(passed: list[Replay], variant: Variant, deadline: float) -> bool:
     for replay in passed:
-        if time.process_time() > deadline or replay.cost > SLOW:
+        if time.process_time() > deadline or not replay.concerns(variant):
             continue
         if replay.again(variant).outcome == FAILED:
             return True

@@ -1,7 +1,8 @@
-"""The warm parent of judging processes: `python -m dojo.forkserver MODULE...`.
+"""The warm parent of judging processes: `python -m dojo.forkserver ADDRESS MODULE...`.
 
 It imports what judging needs and then only forks: a line of JSON on stdin asks for a process,
-lines on stdout tell its pid and later its exit status. For each suite it keeps a process that has
+lines on stdout tell its pid and later its exit status; others may ask the same at the socket
+ADDRESS. For each suite it keeps a process that has
 collected it (`dojo.template`), of which the judging ones are forks. None of them runs threads
 or answers, so every fork is clean. Where a system cannot fork, it judges the first request
 itself and ends: a spare process, started before it is needed.
@@ -17,86 +18,29 @@ import json
 import os
 import selectors
 import signal
+import socket
 import sys
+from collections.abc import Iterable, Iterator
 from typing import Any
+
+from dojo.forks import LOST, Lines, Listener, Request, tell
 
 # macOS has fork, but its own libraries may not be used in a forked child
 CAN_FORK = hasattr(os, "fork") and sys.platform != "darwin" and "KATA_NO_FORK" not in os.environ
 JUDGING = ("pytest", "pytest_timeout", "_pytest.python", "_pytest.capture", "dojo.plugin",
            "dojo.limits", "dojo.checks", "dojo.kept", "dojo.judge", "dojo.template")  # fmt: skip
 KEPT = 2  # suites that stay collected
-LOST = -9  # the status of a process that nobody waits for any more
-
-Request = dict[str, Any]
 
 
-class Lines:
-    """Whole lines of JSON from a pipe."""
+class Asker:
+    """Who sends requests: the process that started this one, or a guest on its socket."""
 
-    def __init__(self, end: int):
-        self.end, self.cut = end, b""
+    def __init__(self, requests: int, told: int):
+        self.requests, self.told = Lines(requests), told
 
-    def read(self) -> list[Request] | None:
-        """What came; None when the other side has closed the pipe."""
-        data = os.read(self.end, 65536)
-        *lines, self.cut = (self.cut + data).split(b"\n")
-        return [json.loads(line) for line in lines] if data else None
-
-
-def tell(end: int, **what: object) -> None:
-    os.write(end, (json.dumps(what) + "\n").encode())
-
-
-class Listener:
-    """Of a template: forks for every request from `source`, and tells how the forks end."""
-
-    def __init__(self, source: int, told: int):
-        self.source, self.told = source, told
-        self.woken, self.wake = os.pipe()
-        os.set_blocking(self.wake, False)
-        signal.set_wakeup_fd(self.wake)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-
-    def forked(self) -> Request | None:
-        """In every fork: its request. Here: None, when no more will come and all have ended."""
-        requests = Lines(self.source)
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.source, selectors.EVENT_READ)
-            selector.register(self.woken, selectors.EVENT_READ)
-            while True:
-                for found, _ in selector.select():
-                    if found.fd == self.woken:
-                        os.read(self.woken, 4096)
-                        self.reap(os.WNOHANG)
-                        continue
-                    if (asked := requests.read()) is None:
-                        self.reap(0)
-                        return None
-                    for request in asked:
-                        if (pid := os.fork()) == 0:
-                            self.leave()
-                            return request
-                        tell(self.told, pid=pid)
-
-    def leave(self) -> None:
-        """A fork is a process of its own, which neither listens nor tells."""
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.setsid()
-        for end in (self.source, self.told, self.woken, self.wake):
-            os.close(end)
-
-    def reap(self, options: int) -> None:
-        """Tell how forks ended; with options 0, wait for all of them."""
-        while True:
-            try:
-                pid, status = os.waitpid(-1, options)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            tell(self.told, pid=pid, status=os.waitstatus_to_exitcode(status))
+    def tell(self, **what: object) -> None:
+        with contextlib.suppress(OSError):  # it may have left
+            tell(self.told, **what)
 
 
 class Collected:
@@ -104,29 +48,28 @@ class Collected:
 
     def __init__(self, ask: int, answers: int):
         self.ask, self.answers = ask, Lines(answers)
-        self.unanswered = 0
-        self.running: set[int] = set()
+        self.unanswered: list[Asker] = []
+        self.running: dict[int, Asker] = {}
 
-    def request(self, line: bytes) -> None:
+    def request(self, line: bytes, asker: Asker) -> None:
         os.write(self.ask, line)
-        self.unanswered += 1
+        self.unanswered.append(asker)
 
     def pass_on(self) -> bool:
         """Tell what it told; False when it is gone, and then what became of its forks."""
         told = self.answers.read()
         for line in told or []:
             if "status" in line:
-                self.running.discard(line["pid"])
+                asker = self.running.pop(line["pid"])
             else:
-                self.running.add(line["pid"])
-                self.unanswered -= 1
-            tell(1, **line)
+                asker = self.running[line["pid"]] = self.unanswered.pop(0)
+            asker.tell(**line)
         if told is None:
             os.close(self.answers.end)
-            for pid in self.running:
-                tell(1, pid=pid, status=LOST)
-            for _ in range(self.unanswered):
-                tell(1, pid=0)
+            for pid, asker in self.running.items():
+                asker.tell(pid=pid, status=LOST)
+            for asker in self.unanswered:
+                asker.tell(pid=0)
         return told is not None
 
 
@@ -137,25 +80,41 @@ class Server:
         self.selector = selectors.DefaultSelector()
         self.templates: dict[tuple[Any, ...], Collected] = {}  # oldest first
 
-    def serve(self) -> None:
+    def serve(self, address: str) -> None:
         """Until stdin ends; then what still runs is ended by whoever asked for it."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # templates need not be waited for
-        requests = Lines(0)
-        self.selector.register(0, selectors.EVENT_READ)
-        tell(1, ready=os.getpid())
-        while True:
-            for found, _ in self.selector.select():
-                if found.fd != 0:
-                    if not found.data.pass_on():
-                        self.selector.unregister(found.fd)
-                elif (asked := requests.read()) is None:
-                    return
-                else:
-                    for request in asked:
-                        self.hand_over(request)
+        owner = Asker(0, 1)
+        self.selector.register(0, selectors.EVENT_READ, owner)
+        with guests(address) as door:
+            if door is not None:
+                self.selector.register(door, selectors.EVENT_READ, door)
+            owner.tell(ready=os.getpid())
+            while self.answer(owner):
+                pass
 
-    def hand_over(self, request: Request) -> None:
+    def answer(self, owner: Asker) -> bool:
+        """Deal with what has come; False when the owner is gone."""
+        for found, _ in self.selector.select():
+            other = found.data
+            if isinstance(other, Collected):
+                if not other.pass_on():
+                    self.selector.unregister(found.fd)
+            elif isinstance(other, Asker):
+                asked = other.requests.read()
+                for request in asked or []:
+                    self.hand_over(request, other)
+                if asked is None and other is owner:
+                    return False
+                if asked is None:
+                    self.selector.unregister(found.fd)
+                    os.close(found.fd)
+            else:
+                guest = other.accept()[0].detach()
+                self.selector.register(guest, selectors.EVENT_READ, Asker(guest, guest))
+        return True
+
+    def hand_over(self, request: Request, asker: Asker) -> None:
         from dojo.template import key
 
         suite = key(request["arguments"])
@@ -163,13 +122,13 @@ class Server:
         known = self.templates.pop(suite, None)
         if known is not None:
             with contextlib.suppress(BrokenPipeError):
-                known.request(line)
+                known.request(line, asker)
                 self.templates[suite] = known
                 return
         while len(self.templates) >= KEPT:
             os.close(self.templates.pop(next(iter(self.templates))).ask)
         self.templates[suite] = self.new_template(request)
-        self.templates[suite].request(line)
+        self.templates[suite].request(line, asker)
 
     def new_template(self, request: Request) -> Collected:
         (asked, ask), (answers, answer) = os.pipe(), os.pipe()
@@ -190,12 +149,38 @@ class Server:
             os._exit(status)
 
 
+@contextlib.contextmanager
+def guests(address: str) -> Iterator[socket.socket | None]:
+    """A socket at which others may ask as well, where one can be had."""
+    if not address:
+        yield None
+        return
+    door = socket.socket(socket.AF_UNIX)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(address)
+        door.bind(address)
+        os.chmod(address, 0o600)
+        door.listen()
+    except OSError:  # an address that is too long, no permission
+        door.close()
+        yield None
+        return
+    try:
+        yield door
+    finally:
+        door.close()
+        with contextlib.suppress(OSError):
+            os.unlink(address)
+
+
 def be_template(listener: Listener, request: Request) -> int:
     """Collect, and return the exit status of a judgement in every fork."""
     from dojo.template import Template
 
     os.chdir(request["folder"])
     os.environ.update(request["environment"])
+    bring(request["modules"])
     here = os.getpid()
     status = Template(listener.forked).run([*request["arguments"], *QUIET])
     if os.getpid() == here:  # it could not be collected: every judgement says why
@@ -223,14 +208,19 @@ def run(request: Request) -> int:
     return status
 
 
-def main(modules: list[str]) -> None:
-    for name in (*modules, *JUDGING):
+def bring(modules: Iterable[str]) -> None:
+    """Import what is installed of them."""
+    for name in modules:
         if importlib.util.find_spec(name.partition(".")[0]) is not None:
             importlib.import_module(name)
+
+
+def main(address: str, *modules: str) -> None:
+    bring((*modules, *JUDGING))
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page it shares with this process
     if CAN_FORK:
-        return Server().serve()
+        return Server().serve(address)
     tell(1, ready=os.getpid())
     if line := sys.stdin.readline():
         tell(1, pid=os.getpid())
@@ -239,4 +229,4 @@ def main(modules: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(*sys.argv[1:])

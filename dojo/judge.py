@@ -157,9 +157,12 @@ class Job:
         self.folder.cleanup()
 
 
-def judge(kata: Kata, options: tuple[str, ...] = (), color: bool = False) -> Judgement:
+def judge(
+    kata: Kata, options: tuple[str, ...] = (), color: bool = False,
+    start: Callable[..., Process] = ColdProcess,
+) -> Judgement:  # fmt: skip
     """Run the kata's suite; the verdict comes from counted results, never from the exit status."""
-    return Job(kata, options, color).finish()
+    return Job(kata, options, color, start).finish()
 
 
 def _why(status: int, running: str) -> str:

@@ -54,6 +54,7 @@ class JudgeSession:
         self.blocks: dict[str, str] = {}
         self.stopped: dict[str, str] = {}
         self._last: tuple[str, Any] = ("", None)
+        self._asked: set[str] = set()
         self._raised: Exception | None = None  # by the running test itself, not by a guard
         self._cost = 0.0
         self._store: Store | None = None
@@ -94,7 +95,7 @@ class JudgeSession:
                 raise
             finally:
                 self._cost = time.process_time() - began
-                self._last = (current.call, current.target)
+                self._last, self._asked = (current.call, current.target), current.asked
                 self.guard.check()
 
     def _or_blocked(self, error: BaseException, kata: Kata) -> BaseException:
@@ -149,7 +150,9 @@ class JudgeSession:
         self.outcome(kata).results[item.name] = result
         arguments = {n: v for n, v in item.funcargs.items() if n in _names(item.function)}
         again = self._replayer(kata, item, arguments)
-        self.replays.setdefault(kata.name, []).append(Replay(result, again, self._cost))
+        self.replays.setdefault(kata.name, []).append(
+            Replay(result, again, self._cost, frozenset(self._asked))
+        )
         events.send("result", kata=kata.name, result=result)
         return result
 

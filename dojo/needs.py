@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dojo.curriculum import Kata
+from dojo.curriculum import Curriculum, Kata
 from dojo.results import GREEN
 
 if TYPE_CHECKING:
     from dojo.judge_session import JudgeSession
+
+
+def needed_katas(curriculum: Curriculum, kata: Kata) -> list[Kata]:
+    """The kata and all earlier ones it is built from, also by way of others."""
+    found = {kata.name: kata}
+    for name in kata.needs:
+        needed = curriculum.get(name)
+        if needed is not None:
+            found |= {other.name: other for other in needed_katas(curriculum, needed)}
+    return list(found.values())
 
 
 def blocked_by(kata: Kata, session: JudgeSession) -> str:

@@ -10,22 +10,13 @@ from pathlib import Path
 from dojo import events
 from dojo.curriculum import Curriculum, Kata
 from dojo.judge import Job, Judgement
+from dojo.needs import needed_katas
 from dojo.results import PASSED, Outcome
 from dojo.worker import Worker, needed_imports
 
 POLL = 0.5  # seconds between looks where no events arrive: network folders, some mounts
 TICK = 0.005  # seconds between looks while a judgement runs
 BLANK = 0.3  # seconds that a missing or empty file may be an editor in the middle of saving
-
-
-def needed_katas(curriculum: Curriculum, kata: Kata) -> list[Kata]:
-    """The kata and all earlier ones it is built from, also by way of others."""
-    found = {kata.name: kata}
-    for name in kata.needs:
-        needed = curriculum.get(name)
-        if needed is not None:
-            found |= {other.name: other for other in needed_katas(curriculum, needed)}
-    return list(found.values())
 
 
 class Watching:
@@ -107,7 +98,7 @@ class Watching:
         if self.worker is None or not set(wanted) <= set(self.worker.modules):
             if self.worker is not None:
                 self.worker.close()
-            self.worker = Worker(self.curriculum.root, wanted)
+            self.worker = Worker(self.curriculum.root, wanted, shared=True)
         return self.worker
 
     def _files(self) -> list[Path]:

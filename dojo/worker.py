@@ -3,18 +3,100 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from dojo import events
 from dojo.curriculum import Kata
-from dojo.forkserver import CAN_FORK, LOST
-from dojo.judge import ENVIRONMENT
+from dojo.forks import LOST
+from dojo.forkserver import CAN_FORK
+from dojo.judge import ENVIRONMENT, ColdProcess, Process
+
+
+class Line(Protocol):
+    """To a server: requests there, lines back."""
+
+    def send(self, line: bytes) -> None: ...
+    def lines(self) -> Iterable[bytes]: ...
+    def gone(self) -> bool: ...
+    def ended(self) -> int: ...
+    def close(self) -> None: ...
+
+
+class OwnServer:
+    """A server that this process has started, and that ends with it."""
+
+    def __init__(self, root: Path, modules: tuple[str, ...], door: str):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "dojo.forkserver", door, *modules], cwd=root,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=os.name == "posix",
+        )  # fmt: skip
+
+    def send(self, line: bytes) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(line)
+        self.process.stdin.flush()
+
+    def lines(self) -> Iterable[bytes]:
+        assert self.process.stdout is not None
+        return self.process.stdout
+
+    def gone(self) -> bool:
+        return self.process.poll() is not None
+
+    def ended(self) -> int:
+        return self.process.wait()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            assert self.process.stdin is not None
+            self.process.stdin.close()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+
+class OthersServer:
+    """The server of another process, at its socket."""
+
+    def __init__(self, root: Path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(address(root))
+        self.over = False
+
+    def send(self, line: bytes) -> None:
+        self.socket.sendall(line)
+
+    def lines(self) -> Iterable[bytes]:
+        with self.socket.makefile("rb") as answers, contextlib.suppress(OSError):
+            yield from answers
+        self.over = True
+
+    def gone(self) -> bool:
+        return self.over
+
+    def ended(self) -> int:
+        return LOST
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+
+def address(root: Path) -> str:
+    """Where a server listens for others: one for each interpreter, which has its own torch."""
+    key = hashlib.sha256(f"{sys.executable} {sys.version}".encode()).hexdigest()[:8]
+    return str(root / ".kata" / f"worker-{key}.sock")
 
 
 class WarmProcess:
@@ -39,8 +121,9 @@ class Worker:
     Where a system cannot fork, every process is a spare one that was started beforehand.
     """
 
-    def __init__(self, root: Path, modules: tuple[str, ...]):
+    def __init__(self, root: Path, modules: tuple[str, ...], shared: bool = False):
         self.root, self.modules = root, modules
+        self.shared = shared  # whether `kata run` may use it as well
         self.news = threading.Condition()
         self.statuses: dict[int, int] = {}
         self.started: list[int] = []
@@ -57,14 +140,12 @@ class Worker:
         environment = ENVIRONMENT | {events.VARIABLE: str(told)}
         environment |= {k: v for k, v in os.environ.items() if k.startswith("KATA_")}
         request = {"arguments": arguments, "folder": str(kata.root), "printed": str(printed),
-                   "environment": environment}  # fmt: skip
+                   "environment": environment, "modules": self.modules}  # fmt: skip
         line = (json.dumps(request) + "\n").encode()
         for _ in range(3):
             server, asked = self.server, len(self.started)
             with contextlib.suppress(OSError):
-                assert server.stdin is not None
-                server.stdin.write(line)
-                server.stdin.flush()
+                server.send(line)
                 if pid := self._answer(server, asked):
                     if not CAN_FORK:
                         self.server = self._new_server()
@@ -72,24 +153,24 @@ class Worker:
             self.server = self._new_server()
         raise OSError("the warm worker cannot be started: try `kata run`, or `kata doctor`")
 
-    def _answer(self, server: subprocess.Popen[bytes], asked: int) -> int:
+    def _answer(self, server: Line, asked: int) -> int:
         """The pid of the process that was asked for; 0 when the server is gone."""
         with self.news:
-            self.news.wait_for(lambda: len(self.started) > asked or server.poll() is not None)
+            self.news.wait_for(lambda: len(self.started) > asked or server.gone())
             return self.started[asked] if len(self.started) > asked else 0
 
-    def _new_server(self) -> subprocess.Popen[bytes]:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "dojo.forkserver", *self.modules], cwd=self.root,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=os.name == "posix",
-        )  # fmt: skip
+    def _new_server(self) -> Line:
+        server = self.connect()
         threading.Thread(target=self._listen, args=(server,), daemon=True).start()
         return server
 
-    def _listen(self, server: subprocess.Popen[bytes]) -> None:
+    def connect(self) -> Line:
+        """A server of its own."""
+        return OwnServer(self.root, self.modules, address(self.root) if self.shared else "")
+
+    def _listen(self, server: Line) -> None:
         mine: list[int] = []
-        assert server.stdout is not None
-        for line in server.stdout:
+        for line in server.lines():
             said: dict[str, Any] = {}
             with contextlib.suppress(ValueError):  # a library may print while it is imported
                 said = json.loads(line)
@@ -100,20 +181,40 @@ class Worker:
                     mine.append(said["pid"])
                     self.started.append(said["pid"])
                 self.news.notify_all()
-        status = server.wait()
+        status = server.ended()
         with self.news:
             for pid in mine:
                 self.statuses.setdefault(pid, LOST if CAN_FORK else status)
             self.news.notify_all()
 
     def close(self) -> None:
+        self.server.close()
+
+
+class Guest(Worker):
+    """Uses the worker that somebody else, `kata watch`, has started; OSError where none is."""
+
+    def connect(self) -> Line:
+        return OthersServer(self.root)
+
+
+@contextlib.contextmanager
+def warm_or_cold(root: Path, katas: list[Kata]) -> Iterator[Callable[..., Process]]:
+    """How to start a judging process: in the worker of `kata watch`, if that runs here."""
+    guest = None
+    if CAN_FORK:
         with contextlib.suppress(OSError):
-            assert self.server.stdin is not None
-            self.server.stdin.close()
-        try:
-            self.server.wait(5)
-        except subprocess.TimeoutExpired:
-            self.server.kill()
+            guest = Guest(root, needed_imports(katas))
+
+    def start(*asked: Any) -> Process:
+        if guest is not None:
+            with contextlib.suppress(OSError):  # it has ended in between
+                return guest(*asked)
+        return ColdProcess(*asked)
+
+    yield start
+    if guest is not None:
+        guest.close()
 
 
 def needed_imports(katas: list[Kata]) -> tuple[str, ...]:
