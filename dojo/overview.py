@@ -17,9 +17,11 @@ from dojo.review import Due, schedule
 from dojo.store import Store
 
 REGRESSED = "regressed"
+# kinds of state: in a word, and as the legend says it
 WORDS = {
-    GREEN: "green", RED: "red", REGRESSED: "was green, now red",
-    CHANGED: "changed since its last run", BLOCKED: "blocked", NEW: "new",
+    GREEN: ("green", "green"), RED: ("red", "red"), REGRESSED: ("was green", "was green, now red"),
+    CHANGED: ("changed", "changed since its last run"), BLOCKED: ("blocked", "blocked"),
+    NEW: ("new", "new"),
 }  # fmt: skip
 DAYS = 14, 56  # the fewest and the most that the timeline shows
 LATEST = 12  # judgements listed one by one
@@ -52,7 +54,7 @@ class Entry:
 
     @property
     def word(self) -> str:
-        return WORDS[self.kind]
+        return WORDS[self.kind][0]
 
 
 @dataclass(frozen=True)
@@ -115,10 +117,10 @@ class Overview:
 
     @property
     def counts(self) -> list[tuple[str, str, str, int]]:
-        """(kind, sign, word, how many) for every state, also where there are none."""
+        """(kind, sign, what it means, how many) for every state, also where there are none."""
         found = Counter(entry.kind for entry in self.entries)
         signs = SIGNS | {REGRESSED: "!"}
-        return [(kind, signs[kind], word, found[kind]) for kind, word in WORDS.items()]
+        return [(kind, signs[kind], told, found[kind]) for kind, (_, told) in WORDS.items()]
 
     @property
     def due(self) -> list[Entry]:
@@ -211,6 +213,8 @@ def _said(row: dict[str, Any]) -> dict[str, Any]:
     """A judgement as the page tells it."""
     kind = row["verdict"] if row["verdict"] in (GREEN, BLOCKED) else RED
     ended = "the run did not come to its end" if row["verdict"] == UNFINISHED else ""
+    rule = (row["failing"] or "").removeprefix("test_").replace("_", " ")
+    message, diagnosis = row["message"] or ended, row["diagnosis"] or ""
     return {
         "kata": row["kata"],
         "when": _moment(row["started"]),
@@ -218,9 +222,10 @@ def _said(row: dict[str, Any]) -> dict[str, Any]:
         "sign": SIGNS[kind],
         "passed": row["passed"] or 0,
         "total": row["total"] or 0,
-        "rule": (row["failing"] or "").removeprefix("test_").replace("_", " "),
-        "message": row["message"] or ended,
-        "diagnosis": row["diagnosis"] or "",
+        "rule": rule,
+        "message": message,
+        "diagnosis": diagnosis,
+        "said": message if kind == BLOCKED else diagnosis or rule or message,
     }
 
 
