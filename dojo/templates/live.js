@@ -20,9 +20,13 @@ async function renew() {
   for (const opened of main.querySelectorAll("details[open][id]")) {
     fresh.getElementById(opened.id)?.setAttribute("open", "");
   }
-  const [x, y] = [window.scrollX, window.scrollY];
+  const top = (element) => element.getBoundingClientRect().top;
+  const inView = (element) => element.getBoundingClientRect().bottom > 0;
+  const seen = window.scrollY > 0 && [...main.querySelectorAll("details[id]")].find(inView);
+  const before = seen && top(seen);
   main.replaceChildren(...fresh.getElementById("main").childNodes);
-  window.scrollTo({ left: x, top: y, behavior: "instant" });
+  const now = seen && document.getElementById(seen.id);
+  if (now) window.scrollBy({ top: top(now) - before, behavior: "instant" });
   if (focused) {
     document.getElementById(focused)?.querySelector("summary").focus({ preventScroll: true });
   }
