@@ -19,7 +19,9 @@ from html.parser import HTMLParser
 import pytest
 
 from dojo.gallery import Gallery
+from dojo.overview import build
 from dojo.page import FILE, replacing
+from dojo.store import open_store
 from tests.conftest import ROOT, House
 from tests.test_watching import RIGHT, WRONG
 
@@ -130,6 +132,49 @@ def test_the_map_is_what_progress_says(house):
     assert ("row_sums", "red", True) in page.map()
     assert ("grand_total", "blocked", False) in page.map()
     assert "the columns are added up instead of the rows" in page.text
+
+
+def test_what_happened_adds_up(house):
+    """Days, the latest judgements, hints, time to green, the last failure, what is due."""
+    now, day = time.time(), 86400.0
+    house.solve("row_sums")
+    kata, store = house.kata("row_sums"), open_store(house.root)
+    told = [("red", 20.0), ("unfinished", 19.9), ("partial", 19.8), ("green", 19.5)]
+    for verdict, ago in told:
+        row = store.begin(kata, 4)
+        store.db.execute(
+            "UPDATE judgements SET verdict = ?, started = ?, failing = ?, passed = 1 WHERE id = ?",
+            (verdict, now - ago * day, "test_any_grid" if verdict == "red" else "", row),
+        )
+    store.keep_version(house.kata("grand_total"))  # a version that is kept is no judgement
+    store.take_hint("row_sums", 3)
+    overview = build(house.curriculum, store, Gallery(house.curriculum), now)
+    store.close()
+    assert (overview.green, overview.judgements, overview.hints) == (1, 3, 1)
+    assert len(overview.days) == 21
+    assert sum(each.green for each in overview.days) == 1
+    assert sum(each.red for each in overview.days) == 2
+    assert [each["kind"] for each in overview.latest] == ["green", "red", "red"]
+    assert overview.time_to_green == pytest.approx(day / 2, abs=1)
+    entry = overview.entries[0]
+    assert (entry.strip, entry.state.sign) == ("xx+", "+")
+    assert entry.failed["message"] == "the run did not come to its end"
+    assert overview.latest[2]["said"] == "any grid"
+    assert entry.is_due == (entry in overview.due)
+    assert entry.told_due.startswith(("due", "in "))
+    assert [concept.green for concept in overview.concepts] == []
+
+
+def test_without_fsrs_it_says_what_is_not_known(house, tmp_path):
+    """All the rest is there."""
+    judge(house, RIGHT)
+    (tmp_path / "fsrs.py").write_text("raise ImportError\n")
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    run = house.command("report", "--no-pictures", PYTHONPATH=path)
+    assert run.returncode == 0, run.stderr
+    page = Page((house.root / FILE).read_text())
+    assert "What is due for review is not known: kata review needs fsrs" in page.text
+    assert ("row_sums", "green", False) in page.map()
 
 
 def test_the_picture_is_the_learners_and_drawn_once(house):
