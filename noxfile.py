@@ -68,6 +68,16 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def page(session: nox.Session) -> None:
+    """The page of `kata report` in a real browser; skipped, and said so, where there is none."""
+    find = (sys.executable, "-m", "tests.browser.finding")
+    why_not = str(session.run(*find, external=True, silent=True)).strip()
+    if why_not:
+        session.skip(why_not)
+    python(session, "pytest", "tests/browser", "-n", "0", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Lint and format, as ruff sees them."""
     python(session, "ruff", "check", ".")

@@ -20,6 +20,7 @@ OPTIONAL = {
     "watchfiles": "kata watch at once, not within half a second,",
     "psutil": "the limit on what an answer's own processes use",
     "fsrs": "kata review",
+    "jinja2": "kata report",
 }
 PAIRS = {"2.13": "0.28"}  # torch and the torchvision that is compiled against it
 

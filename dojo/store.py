@@ -173,6 +173,11 @@ class Store:
         rows = self.db.execute("SELECT * FROM judgements WHERE kata = ? ORDER BY started", (kata,))
         return [dict(row) for row in rows]
 
+    def all_judgements(self) -> list[dict[str, Any]]:
+        """Every judgement of every kata, oldest first."""
+        rows = self.db.execute("SELECT * FROM judgements ORDER BY started")
+        return [dict(row) for row in rows]
+
     def source(self, key: str) -> str | None:
         """The source whose hash starts with `key`, if exactly one does."""
         sql = "SELECT text FROM sources WHERE substr(hash, 1, ?) = ?"
