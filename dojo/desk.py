@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from dojo.cli import UsageError
+from dojo.copying import news
 from dojo.curriculum import Curriculum, Kata
 from dojo.judge import Judgement, judge
 from dojo.progress import next_kata, states
@@ -19,7 +20,9 @@ from dojo.stub import StubError, answer_text, parse, stub_text
 
 def where(curriculum: Curriculum, options: argparse.Namespace) -> int:
     """The next kata: what it is, which file to open, how it stands, what to type."""
-    kata = next_kata(curriculum)
+    kata, told = next_kata(curriculum), news(curriculum.root)
+    if told:
+        print(told)
     done = sum(state.verdict == GREEN for state in states(curriculum))
     print(f"{done} of {len(curriculum.katas)} katas are green")
     if kata is None:
