@@ -25,7 +25,10 @@ def read(name: str) -> dict[str, np.ndarray]:
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     wanted = {n: c for c, n in map(str.split, CHECKSUMS.read_text().splitlines())}
     if wanted.get(name) != found:
-        raise ValueError(f"data/{name} is not the shipped file: get it anew with git checkout data")
+        raise ValueError(
+            f"data/{name} is not the shipped file: get it anew with git checkout data, "
+            "or by installing the package again"
+        )
     with np.load(path, allow_pickle=False) as arrays:
         return dict(arrays)
 

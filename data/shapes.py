@@ -94,7 +94,10 @@ def read_safetensors(name: str) -> dict[str, Tensor]:
     """
     content = bytearray((HERE / name).read_bytes())
     if f"{hashlib.sha256(content).hexdigest()}  {name}" not in CHECKSUMS.read_text().splitlines():
-        raise ValueError(f"data/{name} is not the shipped file: get it anew with git checkout data")
+        raise ValueError(
+            f"data/{name} is not the shipped file: get it anew with git checkout data, "
+            "or by installing the package again"
+        )
     start = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:start])
     header.pop("__metadata__", None)

@@ -14,6 +14,7 @@ from packaging.version import InvalidVersion, Version
 
 from dojo import house
 from dojo.cli import UsageError
+from dojo.curriculum import CurriculumError
 from dojo.stub import StubError
 
 FILE = Path(".kata") / "house.json"  # tells a copy from a clone
@@ -112,7 +113,10 @@ def news(root: Path) -> str:
     manifest = read_manifest(root) if (root / FILE).is_file() else None
     if manifest is None:
         return ""
-    installed = house.version(house.source())
+    try:
+        installed = house.version(house.source())
+    except (CurriculumError, OSError):
+        return ""
     if Version(installed) <= Version(manifest.version):
         return ""
     return f"version {installed} is installed, this copy is of {manifest.version}: kata update"

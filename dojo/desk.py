@@ -111,7 +111,7 @@ def show(curriculum: Curriculum, options: argparse.Namespace) -> int:
     except NotImplementedError:
         raise UsageError(f"{kata.name} is still a stub: there is nothing to draw yet") from None
     except ModuleNotFoundError as error:
-        raise UsageError(f"pictures need {error.name}: pip install -e .") from None
+        raise UsageError(f"pictures need {error.name}: pip install {error.name}") from None
     except UsageError:
         raise
     except (Red, Exception) as error:

@@ -164,7 +164,7 @@ def _told(
     for name in done[LEFT]:
         yield f"{name} has your work and stays: there is no such kata any more"
     if any(Path(name).name.startswith("test_") for name in done[RENEWED]):
-        yield "an answer whose suite is another now shows as ? in `kata list` until its next run"
+        yield "answers to a renewed suite show as ? in `kata list` until their next run"
     before = laid.version if laid else "an unknown version"
     if before == version and not any(done.values()):
         yield f"already up to date: version {version}"

@@ -389,7 +389,7 @@ def test_progress_is_kept_and_sharper_suites_show(copy):
     copy.release("0.2.0", suite=NEWER["suite"])
     assert "version 0.2.0 is installed, this copy is of 0.1.0: kata update" in copy.kata()[1]
     before = database.read_bytes()
-    assert "shows as ? in `kata list`" in copy.update()
+    assert "show as ? in `kata list`" in copy.update()
     assert database.read_bytes() == before
     state = json.loads(copy.kata("progress", "--json")[1])["katas"][0]
     assert (state["verdict"], state["judgements"]) == ("changed", 1)
