@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import json
 import secrets
+import shlex
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -45,7 +46,8 @@ def init(options: argparse.Namespace) -> int:
         raise OSError(error.errno, text, str(target)) from None
     katas = sum(map(house.is_stub, files))
     print(f"laid {katas} katas of version {version} into {target}")
-    print("next: kata" if target.resolve() == Path.cwd() else f"next: cd {target}, then: kata")
+    here = target.resolve() == Path.cwd()
+    print("next: kata" if here else f"next: cd {shlex.quote(str(target))}, then: kata")
     return 0
 
 

@@ -73,15 +73,15 @@ def _bring(
         what = decide(name, _content(root / name), laid.files.get(name), files.get(name))
         if what is None:
             continue
-        told = name
-        if what == ASIDE:
-            told = f"{name} had changes of yours: they are in {_aside(root / name, dry_run)}"
+        if what == ASIDE:  # said at once: who is interrupted later must know of it too
+            kept = _aside(root / name, dry_run)
+            print(f"{name} has changes of yours: they are kept as {kept}")
         if not dry_run:
             if what in (NEW, RENEWED) or (what == ASIDE and name in files):
                 _write(root, name, files[name])
             elif what == REMOVED:
                 _remove(root, name)
-        done[what].append(told)
+        done[what].append(name)
     return done
 
 
@@ -154,7 +154,6 @@ def _told(
         more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
         if names:
             yield f"{what}: {', '.join(shown)}{more}"
-    yield from done[ASIDE]
     for name in done[OWN]:
         key, kata = name.removeprefix("katas/"), Path(name).stem
         yield (

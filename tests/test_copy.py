@@ -110,6 +110,7 @@ def test_a_copy_has_fresh_stubs_and_says_what_is_next(learner):
     fresh = (learner.package / STUB).read_bytes()
     (learner.package / STUB).write_text(WORK)
     (learner.package / f"katas/{CHAPTER}/scratch.py").write_text("mine")
+    assert learner.kata("init", "a copy")[1].splitlines()[-1] == "next: cd 'a copy', then: kata"
     status, printed, _ = learner.kata("init", "copy")
     assert status == 0
     assert printed.splitlines()[-1] == "next: cd copy, then: kata"
@@ -281,8 +282,8 @@ def test_other_files_with_changes_are_kept_aside(copy):
     copy.write("CHANGELOG.md", "mine too")
     copy.write("CHANGELOG.md.yours", "from before")
     printed = copy.update()
-    assert "CHANGELOG.md had changes of yours: they are in CHANGELOG.md.yours2" in printed
-    assert f"{SUITE} had changes of yours: they are in test_row_sums.py.yours" in printed
+    assert "CHANGELOG.md has changes of yours: they are kept as CHANGELOG.md.yours2" in printed
+    assert f"{SUITE} has changes of yours: they are kept as test_row_sums.py.yours" in printed
     assert copy.text(f"{SUITE}.yours") == "mine"
     assert copy.text("CHANGELOG.md.yours") == "from before"
     assert copy.text("CHANGELOG.md.yours2") == "mine too"
@@ -447,6 +448,7 @@ def test_a_damaged_manifest_loses_nothing(copy, damage):
     assert printed.splitlines()[0].startswith(".kata/house.json is damaged: ")
     assert copy.text(STUB) == WORK
     assert "row_sums.py has your work and a newer stub" in printed
+    assert f"{SUITE} has changes of yours" in printed
     assert copy.text(f"{SUITE}.yours") == old
     assert copy.update() == "already up to date: version 0.2.0\n"
 
