@@ -89,7 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
     init = add("init", "copying", "init", "without git: lay a working copy into a new folder")
     init.add_argument("folder", metavar="DIR", nargs="?", default="cnn-katas")
     init.set_defaults(anywhere=True)
-    update = add("update", "updating", "update", "bring what is new into such a copy")
+    update = add("update", "updating", "update", "bring what is new into a copy made by init")
     update.add_argument("--dry-run", action="store_true", help="only say what would be done")
     update.set_defaults(anywhere=True)
     add("doctor", "doctor", "doctor", "is this machine ready?")

@@ -130,13 +130,15 @@ def _aside(path: Path, dry_run: bool) -> str:
 def _write(root: Path, name: str, data: bytes) -> None:
     """In one step: whoever reads the file finds it old or new, never half."""
     path, fresh = root / name, root / ".kata" / f"update-{os.getpid()}.new"
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         fresh.write_bytes(data)
         os.replace(fresh, path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
+    finally:
+        with contextlib.suppress(OSError):  # it is there only if something went wrong
+            fresh.unlink()
 
 
 def _remove(root: Path, name: str) -> None:

@@ -376,7 +376,8 @@ def test_a_disk_that_is_full_halfway_says_what_to_do(copy, monkeypatch):
     monkeypatch.setattr(os, "replace", full)
     status, _, error = copy.kata("update")
     assert (status, len(error.splitlines())) == (1, 1)
-    assert "No space left on device; mend that and run `kata update` again" in error
+    said = f"{copy.root / 'CHANGELOG.md'}: No space left on device; mend that and run"
+    assert error == f"kata: {said} `kata update` again\n"
     assert json.loads(copy.text(".kata/house.json"))["version"] == "0.1.0"
     assert not list((copy.root / ".kata").glob("update*"))
 
