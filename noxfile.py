@@ -56,6 +56,12 @@ def fresh(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """Small changes of the reference answers are rejected; only what is new is judged."""
+    python(session, "mutants", *session.posargs)
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
     """The tooling does what it says."""
     python(session, "pytest", "tests", *session.posargs)

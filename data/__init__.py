@@ -16,20 +16,26 @@ HERE = Path(__file__).parent
 CHECKSUMS = HERE / "SHA256SUMS"
 
 
+def shipped(name: str) -> bytes:
+    """The bytes of one file below data/, after its checksum was compared.
+
+    Raises ValueError when the file is not the one that was shipped.
+    """
+    content = (HERE / name).read_bytes()
+    if f"{hashlib.sha256(content).hexdigest()}  {name}" not in CHECKSUMS.read_text().splitlines():
+        raise ValueError(
+            f"data/{name} is not the shipped file: get it anew with git checkout data, "
+            "or by installing the package again"
+        )
+    return content
+
+
 def read(name: str) -> dict[str, np.ndarray]:
     """The arrays of one .npz file below data/, after its checksum was compared.
 
     Raises ValueError when the file is not the one that was shipped.
     """
-    path = HERE / name
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    wanted = {n: c for c, n in map(str.split, CHECKSUMS.read_text().splitlines())}
-    if wanted.get(name) != found:
-        raise ValueError(
-            f"data/{name} is not the shipped file: get it anew with git checkout data, "
-            "or by installing the package again"
-        )
-    with np.load(path, allow_pickle=False) as arrays:
+    with np.load(io.BytesIO(shipped(name)), allow_pickle=False) as arrays:
         return dict(arrays)
 
 

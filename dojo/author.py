@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 
+from dojo import golden
 from dojo.check import check as prove
 from dojo.cli import UsageError
 from dojo.curriculum import FILE, Curriculum, Kata
@@ -67,10 +68,18 @@ def test_the_rule_as_a_sentence():
 
 
 def check(curriculum: Curriculum, options: argparse.Namespace) -> int:
-    """One line a kata, the faults below it; 1 if there are any."""
+    """One line a kata, the faults below it; 1 if there are any.
+
+    With the seed of the golden texts, the texts are compared with those.
+    """
     katas = _chosen(curriculum, options.kata)
     faulty = 0
-    for proof in prove(curriculum, katas, options.stubs, options.kata_seed):
+    seed = golden.SEED if options.renew_texts else options.kata_seed
+    for proof in prove(curriculum, katas, options.stubs, seed):
+        if options.renew_texts:
+            golden.write(proof.kata, proof.texts)
+        elif seed == golden.SEED and not options.stubs and not proof.faults:
+            proof.faults += golden.faults(proof.kata, proof.texts)
         print(proof.line(), flush=True)
         for fault in proof.faults:
             print(f"     {fault}", flush=True)

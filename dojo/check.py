@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from dojo import kept
+from dojo import golden, kept
 from dojo.answers import Library
 from dojo.bank import Bank, Variant
 from dojo.curriculum import Curriculum, Kata
@@ -35,7 +35,7 @@ class Proof:
     tests: int = 0
     variants: list[Variant] = field(default_factory=list)
     seconds: float = 0.0
-    texts: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)  # the first failure of each wrong answer
 
     def line(self) -> str:
         count = {kind: sum(v.kind == kind for v in self.variants) for kind in LEAST}
@@ -63,7 +63,9 @@ def check(
                 jobs = _jobs(proof, bank, secrets.randbits(31) if seed is None else seed)
                 with tempfile.TemporaryDirectory(prefix="kata-replays-") as folder:
                     os.environ[kept.VARIABLE] = folder
-                    _run(kata, jobs[:1] if stubs_only else jobs, worker)
+                    _run(proof, jobs[:1] if stubs_only else jobs, worker)
+            order = [variant.name for variant in proof.variants]
+            proof.texts = {name: proof.texts[name] for name in order if name in proof.texts}
             proof.seconds = time.perf_counter() - began
             yield proof
 
@@ -120,10 +122,12 @@ def _example_faults(kata: Kata, bank: Bank) -> list[str]:
     return faults
 
 
+FIRST = "-x"  # enough for a wrong answer: what names it there names it in a whole run as well
 Rule = Callable[[Judgement], str]
+Work = tuple[tuple[str, ...], Rule]
 
 
-def _jobs(proof: Proof, bank: Bank, seed: int) -> list[tuple[tuple[str, ...], Rule]]:
+def _jobs(proof: Proof, bank: Bank, seed: int) -> list[Work]:
     """The options of every run, the stub's first, and what is at fault with its judgement."""
 
     def stub(judgement: Judgement) -> str:
@@ -134,19 +138,22 @@ def _jobs(proof: Proof, bank: Bank, seed: int) -> list[tuple[tuple[str, ...], Ru
             return f"the stub: {outcome.passed} of {outcome.total} pass {outcome.ended}".rstrip()
         return f"the stub fails {odd[0].name} otherwise: {odd[0].message}" if odd else ""
 
-    jobs: list[tuple[tuple[str, ...], Rule]] = [((), stub)]
+    jobs: list[Work] = [((), stub)]
     # one seed for all, so that what one process replayed serves the others
-    same = ("--solutions", "--kata-seed", str(seed))
+    same: tuple[str, ...] = ("--solutions", "--kata-seed", str(seed))
     jobs.append((same, lambda judgement: _not_green("the reference", judgement)))
     for variant in bank.variants:
         options = (*same, "--variant", variant.name)
+        options += (FIRST,) if variant.kind == "wrong" else ()
         jobs.append((options, _rule(proof, variant)))
-    return [(options, _collecting(proof, rule)) for options, rule in jobs]
+    return jobs
 
 
 def _rule(proof: Proof, variant: Variant) -> Rule:
     def wrong(judgement: Judgement) -> str:
-        proof.texts[variant.name] = judgement.printed
+        first = judgement.outcome.first
+        if first is not None:
+            proof.texts.setdefault(variant.name, golden.text_of(first))
         if judgement.outcome.verdict == GREEN:
             return f"wrong answer {variant.name} passes every test"
         if judgement.outcome.ended:
@@ -169,26 +176,24 @@ def _not_green(who: str, judgement: Judgement) -> str:
     return f"{who} is {outcome.verdict}: {why}"
 
 
-def _collecting(proof: Proof, rule: Rule) -> Rule:
-    def collect(judgement: Judgement) -> str:
-        fault = rule(judgement)
-        if fault:
-            proof.faults.append(fault)
-        return fault
+def _run(proof: Proof, jobs: list[Work], worker: Worker) -> None:
+    """Run the jobs, a few at a time.
 
-    return collect
-
-
-def _run(kata: Kata, jobs: list[tuple[tuple[str, ...], Rule]], worker: Worker) -> None:
-    """Run the jobs, a few at a time."""
+    A wrong answer that its first failure does not name is judged once more as a whole.
+    """
     waiting = list(reversed(jobs))
-    running: list[tuple[Job, Rule]] = []
+    running: list[tuple[Job, Work]] = []
     while waiting or running:
         while waiting and len(running) < PARALLEL:
-            options, rule = waiting.pop()
-            running.append((Job(kata, options, start=worker), rule))
+            work = waiting.pop()
+            running.append((Job(proof.kata, work[0], start=worker), work))
         for entry in list(running):
-            job, rule = entry
-            if job.ended(0.02):
-                running.remove(entry)
-                rule(job.finish())
+            job, (options, rule) = entry
+            if not job.ended(0.02):
+                continue
+            running.remove(entry)
+            fault = rule(job.finish())
+            if fault and FIRST in options:
+                waiting.append((tuple(o for o in options if o != FIRST), rule))
+            elif fault:
+                proof.faults.append(fault)

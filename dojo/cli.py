@@ -97,6 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument("--stubs", action="store_true", help="only the stubs")
     check.add_argument("--kata-seed", type=int, metavar="N", help="the same inputs each time")
     check.add_argument("--texts", action="store_true", help="print what each wrong answer prints")
+    check.add_argument("--renew-texts", action="store_true", help="keep them as golden texts")
     add("new", "author", "new", "authors: begin a kata, as CHAPTER/KATA", 1)
     return parser
 

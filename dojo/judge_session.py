@@ -10,6 +10,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,17 +35,22 @@ PRINTED = 4000  # characters of what a test printed that are kept
 class JudgeSession:
     """State of one run; the plugin's hooks call in here."""
 
-    def __init__(self, curriculum: Curriculum, seed: int, solutions: bool, variant: str | None):
+    def __init__(
+        self, curriculum: Curriculum, seed: int, solutions: bool = False,
+        variant: str | None = None, instead: Path | None = None,
+    ):  # fmt: skip
         self.curriculum = curriculum
         self.seed = seed
         self.solutions = solutions
         self.variant = variant
-        self.library = Library(curriculum, solutions)
-        self.answers = self.library if solutions else Library(curriculum, solutions=True)
+        self.library = Library(curriculum, solutions, instead)
+        plain = solutions and instead is None
+        self.answers = self.library if plain else Library(curriculum, solutions=True)
         self.guard = ToolGuard()
         self.outcomes: dict[str, Outcome] = {}
         self.replays: dict[str, list[Replay]] = {}
         self.begun: dict[str, int] = {}
+        self.finished: set[str] = set()
         self.blocks: dict[str, str] = {}
         self.stopped: dict[str, str] = {}
         self._last: tuple[str, Any] = ("", None)
@@ -182,8 +188,15 @@ class JudgeSession:
             bank = self._bank(kata)
             if bank is not None:
                 name_mistakes(replays, bank)
+        self.finished.add(kata.name)
         self._record("finish", self.begun.get(kata.name, 0), outcome)
         events.send("kata", kata=kata.name, verdict=outcome.verdict, outcome=outcome)
+
+    def finish_all(self) -> None:
+        """What was begun and not ended."""
+        for kata in self.curriculum.katas:
+            if kata.name in self.begun.keys() - self.finished:
+                self.finish(kata)
 
     def _bank(self, kata: Kata) -> Bank | None:
         """No bank, no diagnosis: a broken solution file must not break a learner's run."""

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dojo import curriculum as curricula
 from dojo.judge_session import JudgeSession
+from dojo.results import Outcome
 
 STASH = pytest.StashKey[JudgeSession]()
 
@@ -22,6 +24,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("katas")
     group.addoption("--solutions", action="store_true", help="judge the reference answers")
     group.addoption("--variant", metavar="NAME", help="with --solutions: judge this other answer")
+    group.addoption("--answer", metavar="FILE", help="with --solutions: judge this file, named "
+                    "as its kata is, in place of the reference")  # fmt: skip
     group.addoption("--kata-seed", type=int, metavar="N", help="repeat a run's random inputs")
 
 
@@ -29,14 +33,25 @@ def pytest_configure(config: pytest.Config) -> None:
     option = config.option
     if option.variant and not option.solutions:
         raise pytest.UsageError("--variant needs --solutions: variants stand in solution files")
+    instead = Path(option.answer).resolve() if option.answer else None
+    if instead and not (option.solutions and instead.is_file()):
+        raise pytest.UsageError("--answer needs --solutions and a file that exists")
     seed = secrets.randbits(31) if option.kata_seed is None else option.kata_seed
     try:
         listed = curricula.load(curricula.find_root(config.rootpath))
     except curricula.CurriculumError as error:
         raise pytest.UsageError(str(error)) from None
-    session = JudgeSession(listed, seed, option.solutions, option.variant)
+    session = JudgeSession(listed, seed, option.solutions, option.variant, instead)
     config.stash[STASH] = session
     config.add_cleanup(session.close)
+
+
+def begin_anew(config: pytest.Config) -> None:
+    """Judge with the options as they are now what was collected before."""
+    collected = config.stash[STASH].outcomes
+    pytest_configure(config)
+    for name, outcome in collected.items():
+        config.stash[STASH].outcomes[name] = Outcome(name, outcome.expected)
 
 
 @pytest.fixture
@@ -124,6 +139,14 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     kata = session.curriculum.by_suite(item.path)
     if kata is not None and (nextitem is None or nextitem.path != item.path):
         session.finish(kata)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Also a kata that pytest left at a failure, by -x or by Ctrl-C, is told and recorded."""
+    judged = session.config.stash.get(STASH, None)
+    if judged is not None:
+        judged.finish_all()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -13,10 +13,8 @@ from typing import Any
 
 from dojo import events
 from dojo.curriculum import Kata
-from dojo.forkserver import CAN_FORK
+from dojo.forkserver import CAN_FORK, LOST
 from dojo.judge import ENVIRONMENT
-
-LOST = -9  # the status of a process whose server is gone
 
 
 class WarmProcess:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+import data
 from data import pretrain, shapes
 from tests.conftest import ROOT
 
@@ -32,7 +33,7 @@ def test_the_backbone_is_small_and_gives_features():
     assert features.dtype == torch.float32
     torch.testing.assert_close(shapes.pretrained_backbone()(images[1:2]), features[1:2])
     assert not backbone.training
-    assert (shapes.HERE / shapes.BACKBONE).stat().st_size < 1.5e6
+    assert (data.HERE / shapes.BACKBONE).stat().st_size < 1.5e6
 
 
 def test_untrained_backbones_differ_by_their_seed():
@@ -48,9 +49,9 @@ def test_untrained_backbones_differ_by_their_seed():
 def test_a_changed_backbone_is_refused(monkeypatch, tmp_path):
     """The checksum is compared before a byte of it is used."""
     (tmp_path / "backbone").mkdir()
-    whole = (shapes.HERE / shapes.BACKBONE).read_bytes()
+    whole = (data.HERE / shapes.BACKBONE).read_bytes()
     (tmp_path / shapes.BACKBONE).write_bytes(whole[:-1] + b"?")
-    monkeypatch.setattr(shapes, "HERE", tmp_path)
+    monkeypatch.setattr(data, "HERE", tmp_path)
     with pytest.raises(ValueError, match="not the shipped file"):
         shapes.pretrained_backbone()
 

@@ -130,6 +130,34 @@ def test_a_global_mean_does_not_mind_where_a_pattern_lies(rng):
     expect(gap < 1e-6, f"got {gap:.3g}, expected 0", gap)
 
 
+@pytest.mark.parametrize("shift", [(1, 2), (-2, 1)])
+def test_the_stride_of_an_enlarged_map_is_1(rng, shift):
+    """3 cells for each pixel: the input over the output rounds to 0, the stride is at least 1."""
+    x, weight = normal(rng, 2, 2, 5, 7), normal(rng, 2, 5, 7)
+
+    def fn(x):
+        return F.interpolate(x * weight, scale_factor=3.0)
+
+    same_value(equivariance_gap(fn, x, shift), measured(fn, x, shift), tolerance=1e-5)
+
+
+@pytest.mark.parametrize("shift", [(-7, 1), (6, -9), (1, 8), (-2, -8)])
+def test_sources_beyond_the_map_do_not_count(rng, shift):
+    """A large shift brings zeros into the middle, from any side: cells without a source count
+    for nothing."""
+    x, weight = normal(rng, 2, 2, 16, 20), normal(rng, 2, 16, 20)
+    wanted = measured(lambda x: x * weight + 1, x, shift)
+    same_value(equivariance_gap(lambda x: x * weight + 1, x, shift), wanted, tolerance=1e-5)
+
+
+@pytest.mark.parametrize("shift", [(6, 0), (-9, 1), (1, 8), (0, -11), (-7, -9)])
+def test_a_shift_beyond_the_image_leaves_zeros(rng, shift):
+    """Moved by as much as the image is large, or more, nothing of it is left."""
+    x = normal(rng, 3, 2, 6, 8)
+    wanted = x.mean((2, 3)).abs().max().item()
+    same_value(equivariance_gap(lambda x: x.mean((2, 3)), x, shift), wanted, tolerance=1e-6)
+
+
 def test_a_shift_that_leaves_no_cell_has_no_gap(rng):
     """Moved by as much as the map is wide, every source lies outside: 0.0."""
     same_value(equivariance_gap(lambda x: x + 1, normal(rng, 1, 1, 8, 8), (0, 8)), 0.0)

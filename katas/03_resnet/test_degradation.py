@@ -151,6 +151,24 @@ def test_gradients_flow_through_body_and_skip(rng, residual):
 
 
 @KINDS
+def test_every_bn_begins_with_scale_1_and_shift_0(residual):
+    """No pair is switched off at the start: both kinds begin with all their layers at work."""
+    for place, module in enumerate(m for m in built(5, 4, residual)[1]
+                                   if isinstance(m, nn.BatchNorm2d)):  # fmt: skip
+        for name, value in (("weight", 1.0), ("bias", 0.0)):
+            got = getattr(module, name).detach()
+            same(got, torch.full((4,), value), what=f"the {name} of BN {place} in a new stack")
+
+
+@KINDS
+def test_a_width_of_1_is_legal(residual):
+    """The narrowest stack has one channel."""
+    with torch.no_grad():
+        logits = make_stack(3, 1, residual).eval()(torch.ones(2, 1, 6, 5))
+    same(logits.new_zeros(logits.shape), torch.zeros(2, 10), what="logits")
+
+
+@KINDS
 def test_initial_weights_come_from_torchs_default_generator(rng, residual):
     """Seeded alike two stacks are alike; built one after the other they differ."""
     seed = int(rng.integers(1 << 30))

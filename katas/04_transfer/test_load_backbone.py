@@ -209,3 +209,11 @@ def test_at_least_one_class(classes):
         refuses(
             load_backbone, saved(without_numbers({})), classes, because=f"num_classes {classes}"
         )
+
+
+def test_one_class_is_enough():
+    """num_classes 1 is legal: a head that says yes or no."""
+    with offline(), torch.device("meta"):
+        head = load_backbone(saved(without_numbers({})), 1).fc
+    got = tuple(head.weight.shape)
+    expect(got == (1, 512), f"num_classes 1: fc.weight has shape {got}, expected (1, 512)", got)

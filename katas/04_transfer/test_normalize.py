@@ -121,7 +121,9 @@ def test_an_image_of_another_shape_is_refused(shape):
     refuses(normalize, image, because=f"an image of shape {shape}")
 
 
-@pytest.mark.parametrize("shape", [(4, 5, 3), (4, 5, 6), (1, 4, 5), (4, 5), (1, 3, 4, 5)])
+@pytest.mark.parametrize(
+    "shape", [(4, 5, 3), (4, 5, 6), (1, 4, 5), (4, 5), (1, 3, 4, 5), (3, 3, 4, 5)]
+)
 def test_an_x_of_another_shape_is_refused(shape):
     """The way back starts from (3, H, W)."""
     refuses(denormalize, torch.ones(shape), because=f"an x of shape {shape}")

@@ -86,7 +86,9 @@ def test_other_channels_are_refused(shape):
     refuses(filters_to_images, torch.ones(shape), because=f"{shape[1]} channels")
 
 
-@pytest.mark.parametrize("shape", [(3, 4, 4), (4, 4), (1, 2, 3, 4, 4)])
+@pytest.mark.parametrize(
+    "shape", [(3, 4, 4), (4, 4), (1, 2, 3, 4, 4), (2, 3, 4), (2, 3, 4, 5, 4), (4, 1)]
+)
 def test_other_than_four_axes_are_refused(shape):
     """A weight is (K, C, h, w)."""
     refuses(filters_to_images, torch.ones(shape), because=f"weight of shape {shape}")

@@ -93,6 +93,14 @@ def test_any_window_and_stride(rng, window, stride, fill):
     same(got, mapped(model.eval(), x, [2, 0, 1], window, stride, fill), tolerance=1e-4)
 
 
+@pytest.mark.parametrize(("height", "width"), [(9, 4), (3, 10)])
+def test_tall_and_wide_images(rng, height, width):
+    """Windows go down as far as the image is high, and across as far as it is wide."""
+    model, x = Weighted(normal(rng, 3, 2, height, width)), normal(rng, 2, 2, height, width)
+    got = occlusion_map(model, x, torch.tensor([1, 2]), (2, 3), (2, 3))
+    same(got, mapped(model, x, [1, 2], (2, 3), (2, 3), 0.0), tolerance=1e-4)
+
+
 def test_covering_with_what_is_there_costs_nothing(rng):
     """An image that is 0.7 everywhere, covered with 0.7, stays as it is: all drops are 0."""
     x = torch.full((2, 2, 6, 7), 0.7)

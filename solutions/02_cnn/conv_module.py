@@ -629,3 +629,21 @@ class ZeroAccepted(_Lax):
     def mend(self, in_channels, out_channels, kernel_size):
         sizes = tuple(n or 1 for n in _pair(kernel_size))
         return in_channels or 1, out_channels or 1, sizes
+
+
+@wrong(Conv2d)
+class StrideNotRefused(Conv2d):
+    """a stride below 1 is not refused"""
+
+    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, bias=True):
+        stride = tuple(max(n, 1) for n in _pair(stride))
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, bias)
+
+
+@wrong(Conv2d)
+class NegativePaddingAccepted(Conv2d):
+    """a negative padding is not refused"""
+
+    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, bias=True):
+        padding = tuple(max(n, 0) for n in _pair(padding))
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, bias)

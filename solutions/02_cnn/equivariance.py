@@ -220,6 +220,12 @@ def output_not_moved(fn, x, shift):
 
 
 @wrong(equivariance_gap)
+def stride_0(fn, x, shift):
+    """the stride of an enlarged map is rounded to 0: it is at least 1"""
+    return _gap(fn, x, shift, stride_of=lambda n, m: round(n / m))
+
+
+@wrong(equivariance_gap)
 def moved_the_other_way(fn, x, shift):
     """the output is moved the other way"""
     return _gap(fn, x, shift, moved_of=lambda step, stride: -step // stride)

@@ -36,8 +36,9 @@ def make_stack(depth: int, width: int, residual: bool) -> nn.Module:
     All convolutions, the stem's too, count towards the depth, each has a BN of its own, and
     the skips bring no weights: the tensors in the state_dict of either kind have the same
     shapes. The layers are nn.Conv2d (a bias is up to you), nn.BatchNorm2d and nn.Linear, their
-    names are free. Initial weights come from torch's default generator, which goes on from
-    where it stands: seeded alike two stacks are alike, built one after the other they differ.
+    names are free. Every BN begins with scale 1 and shift 0, as torch makes it. Initial weights
+    come from torch's default generator, which goes on from where it stands: seeded alike two
+    stacks are alike, built one after the other they differ.
 
     Shapes:
         depth: odd, from 3 on; width: from 1 on
@@ -362,6 +363,26 @@ class NoBatchNorm(_Stack):
 
     def unit(self, inputs):
         return nn.Conv2d(inputs, self.width, 3, padding=1)
+
+
+@wrong(make_stack)
+class LastScaleZero(_Stack):
+    """the last BN of each pair begins with scale 0: a residual pair begins as nothing at all"""
+
+    def pair(self):
+        pair = super().pair()
+        nn.init.zeros_(pair[1][1].weight)
+        return pair
+
+
+@wrong(make_stack)
+class OneChannelRefused(_Stack):
+    """a width of 1 is refused"""
+
+    def __init__(self, depth, width, residual):
+        if width == 1:
+            raise ValueError(f"width is {width}, it must be larger")
+        super().__init__(depth, width, residual)
 
 
 @wrong(make_stack)
