@@ -1,7 +1,7 @@
 """The proofs of this repository. `nox` runs those that every change must pass.
 
-All sessions use the environment nox itself runs in: torch weighs a gigabyte, and one
-environment with the `dev` extra has everything (`pip install -e ".[dev]"`).
+All sessions but `wheel` use the environment nox itself runs in: torch weighs a gigabyte, and
+one environment with the `dev` extra has everything (`pip install -e ".[dev]"`).
 """
 
 import os
@@ -65,6 +65,12 @@ def mutants(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The tooling does what it says."""
     python(session, "pytest", "tests", *session.posargs)
+
+
+@nox.session(venv_backend="venv")
+def wheel(session: nox.Session) -> None:
+    """The built wheel in an empty environment: `kata init`, a green kata, `kata update`."""
+    python(session, "tests.wheel_proof", session.virtualenv.location)
 
 
 @nox.session

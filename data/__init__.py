@@ -23,7 +23,10 @@ def shipped(name: str) -> bytes:
     """
     content = (HERE / name).read_bytes()
     if f"{hashlib.sha256(content).hexdigest()}  {name}" not in CHECKSUMS.read_text().splitlines():
-        raise ValueError(f"data/{name} is not the shipped file: get it anew with git checkout data")
+        raise ValueError(
+            f"data/{name} is not the shipped file: get it anew with git checkout data, "
+            "or by installing the package again"
+        )
     return content
 
 

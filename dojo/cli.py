@@ -19,6 +19,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = build_parser()
     options = parser.parse_args(arguments)
     try:
+        if options.anywhere:
+            return options.command(options)
         root = curricula.find_root(Path.cwd())
         return options.command(curricula.load(root), options)
     except (curricula.CurriculumError, curricula.UnknownKata, UsageError) as error:
@@ -41,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="kata", description="Learn CNNs by making failing test suites pass. "
         "Without a command: where you are and what is next.",
     )  # fmt: skip
-    parser.set_defaults(command=_later("desk", "where"))
+    parser.set_defaults(command=_later("desk", "where"), anywhere=False)
     commands = parser.add_subparsers(metavar="COMMAND")
 
     def add(
@@ -90,6 +92,12 @@ def build_parser() -> argparse.ArgumentParser:
     take_in.add_argument(
         "--desk", action="store_true", help="also lay the newest answers where only stubs are"
     )
+    init = add("init", "copying", "init", "without git: lay a working copy into a new folder")
+    init.add_argument("folder", metavar="DIR", nargs="?", default="cnn-katas")
+    init.set_defaults(anywhere=True)
+    update = add("update", "updating", "update", "bring what is new into a copy made by init")
+    update.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    update.set_defaults(anywhere=True)
     add("doctor", "doctor", "doctor", "is this machine ready?")
     check = add("check", "author", "check", "authors: prove stubs, answers and variants", "*")
     check.add_argument("--stubs", action="store_true", help="only the stubs")
@@ -101,9 +109,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _later(module: str, function: str):
-    def command(curriculum: curricula.Curriculum, options: argparse.Namespace) -> int:
+    def command(*given: object) -> int:
         import importlib
 
-        return getattr(importlib.import_module(f"dojo.{module}"), function)(curriculum, options)
+        return getattr(importlib.import_module(f"dojo.{module}"), function)(*given)
 
     return command

@@ -103,7 +103,10 @@ def find_root(start: Path) -> Path:
     beside = Path(__file__).resolve().parent.parent
     if (beside / FILE).is_file():
         return beside
-    raise CurriculumError(f"no {FILE.as_posix()} in {start} or above: run this inside the project")
+    raise CurriculumError(
+        f"no {FILE.as_posix()} in {start} or above: run this inside the project, "
+        "or lay a copy here with `kata init`"
+    )
 
 
 def load(root: Path) -> Curriculum:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from dojo.cli import UsageError
+from dojo.copying import news
 from dojo.curriculum import Curriculum, Kata
 from dojo.judge import Judgement, judge
 from dojo.needs import needed_katas
@@ -21,7 +22,9 @@ from dojo.worker import warm_or_cold
 
 def where(curriculum: Curriculum, options: argparse.Namespace) -> int:
     """The next kata: what it is, which file to open, how it stands, what to type."""
-    kata = next_kata(curriculum)
+    kata, told = next_kata(curriculum), news(curriculum.root)
+    if told:
+        print(told)
     done = sum(state.verdict == GREEN for state in states(curriculum))
     print(f"{done} of {len(curriculum.katas)} katas are green")
     if kata is None:
@@ -111,7 +114,7 @@ def show(curriculum: Curriculum, options: argparse.Namespace) -> int:
     except NotImplementedError:
         raise UsageError(f"{kata.name} is still a stub: there is nothing to draw yet") from None
     except ModuleNotFoundError as error:
-        raise UsageError(f"pictures need {error.name}: pip install -e .") from None
+        raise UsageError(f"pictures need {error.name}: pip install {error.name}") from None
     except UsageError:
         raise
     except (Red, Exception) as error:

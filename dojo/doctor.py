@@ -41,10 +41,11 @@ def examine(curriculum: Curriculum) -> Iterator[tuple[bool, str]]:
     versions = {name: _version(name) for name in (*NEEDED, *OPTIONAL)}
     for name in NEEDED:
         found = versions[name]
-        yield found is not None, f"{name} {found or 'is missing: pip install -e .'}"
+        yield found is not None, f"{name} {found or f'is missing: pip install {name}'}"
     for name, use in OPTIONAL.items():
         found = versions[name]
-        yield True, f"{name} {found or f'is missing; only {use} needs it: pip install -e .'}"
+        mend = f"is missing; only {use} needs it: pip install {name}"
+        yield True, f"{name} {found or mend}"
     if versions["torch"] and versions["torchvision"]:
         yield _pair(versions["torch"], versions["torchvision"])
         yield _torchvision()

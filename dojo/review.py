@@ -64,7 +64,7 @@ def _due(events: list[tuple[float, str]]) -> float:
     try:
         from fsrs import Card, Rating, Scheduler
     except ImportError:
-        raise UsageError("kata review needs fsrs: pip install -e .") from None
+        raise UsageError("kata review needs fsrs: pip install fsrs") from None
     # steps of minutes are for cards with a question; a kata is next seen on another day
     scheduler = Scheduler(learning_steps=(), relearning_steps=(), enable_fuzzing=False)
     card = Card()

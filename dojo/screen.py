@@ -29,7 +29,7 @@ try:
     from textual.widgets.option_list import Option
 except ImportError as error:
     raise UsageError(
-        f"kata watch needs {error.name}: pip install -e . (kata run judges without it)"
+        f"kata watch needs {error.name}: pip install {error.name} (kata run judges without it)"
     ) from None
 
 STYLES = {"red": "bold red", "green": "bold green", "bold": "bold", "": ""}
