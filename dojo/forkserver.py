@@ -65,7 +65,6 @@ class Collected:
                 asker = self.running[line["pid"]] = self.unanswered.pop(0)
             asker.tell(**line)
         if told is None:
-            os.close(self.answers.end)
             for pid, asker in self.running.items():
                 asker.tell(pid=pid, status=LOST)
             for asker in self.unanswered:
@@ -99,7 +98,7 @@ class Server:
             other = found.data
             if isinstance(other, Collected):
                 if not other.pass_on():
-                    self.selector.unregister(found.fd)
+                    self.leave(found.fd)
             elif isinstance(other, Asker):
                 asked = other.requests.read()
                 for request in asked or []:
@@ -107,12 +106,16 @@ class Server:
                 if asked is None and other is owner:
                     return False
                 if asked is None:
-                    self.selector.unregister(found.fd)
-                    os.close(found.fd)
+                    self.leave(found.fd)
             else:
                 guest = other.accept()[0].detach()
                 self.selector.register(guest, selectors.EVENT_READ, Asker(guest, guest))
         return True
+
+    def leave(self, end: int) -> None:
+        """In this order: a fork may keep `end` open, and then closing it here ends no watch."""
+        self.selector.unregister(end)
+        os.close(end)
 
     def hand_over(self, request: Request, asker: Asker) -> None:
         from dojo.template import key
