@@ -1,0 +1,109 @@
+"""The warm worker: one collection for many judgements, each as if it were alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from dojo.judge import ColdProcess, Job
+from dojo.worker import CAN_FORK, WarmProcess, Worker, warm_or_cold
+from tests.conftest import ROOT
+
+pytestmark = [
+    pytest.mark.timeout(60),
+    pytest.mark.skipif(not CAN_FORK, reason="this system does not fork: spare processes judge"),
+]
+
+
+@pytest.fixture
+def worker(house, monkeypatch):
+    monkeypatch.setenv("KATA_NO_RECORD", "1")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    with Worker(house.root, ("numpy",)) as started:
+        yield started
+
+
+def verdict(kata, worker, *options: str) -> str:
+    return Job(kata, options, start=worker).finish().outcome.verdict
+
+
+def test_more_suites_than_are_kept_in_turn(house, worker):
+    """A suite that was dropped is collected again; nothing hangs on its closed pipes."""
+    for _ in range(3):
+        for kata in house.curriculum.katas:
+            assert verdict(kata, worker, "--solutions") == "green"
+            assert verdict(kata, worker) in ("red", "blocked")
+
+
+def test_options_are_those_of_the_judgement(house, worker):
+    """Reference, variant and learner by turns, all forks of one template."""
+    kata = house.kata("row_sums")
+    for _ in range(2):
+        assert verdict(kata, worker, "--solutions") == "green"
+        assert verdict(kata, worker, "--solutions", "--variant", "averaged", "-x") == "red"
+        assert verdict(kata, worker) == "red"
+        whole = Job(kata, ("--solutions", "--variant", "averaged"), start=worker).finish()
+        assert len(whole.outcome.results) == whole.outcome.total  # -x is not left over
+
+
+def test_judgements_side_by_side_keep_their_output_apart(house, worker):
+    """Both print while they run; each one's text holds its own."""
+    house.solve("row_sums")
+    kata = house.kata("row_sums")
+    text = kata.stub.read_text()
+    jobs = []
+    for name in ("one", "other"):
+        head, _, rest = text.partition("    return")
+        kata.stub.write_text(f"{head}    print('{name} ' * 50)\n    return 0 and{rest}")
+        job = Job(kata, start=worker)
+        while not any(e["event"] == "result" for e in job.tail.events):
+            job.ended(0.02)  # the file is read by now
+        jobs.append(job)
+    printed = [job.finish().printed for job in jobs]
+    assert "one one" in printed[0]
+    assert "other" not in printed[0]
+    assert "other other" in printed[1]
+    assert "one one" not in printed[1]
+
+
+def test_an_edited_suite_is_collected_anew(house, worker):
+    """One test more, and it counts."""
+    kata = house.kata("row_sums")
+    before = Job(kata, ("--solutions",), start=worker).finish().outcome.total
+    more = "\n\ndef test_one_more():\n    pass\n"
+    kata.suite.write_text(kata.suite.read_text() + more)
+    assert Job(kata, ("--solutions",), start=worker).finish().outcome.total == before + 1
+
+
+def test_a_suite_that_cannot_be_collected_says_why(house, worker):
+    """As a cold judgement does, as often as it is asked, and the worker goes on."""
+    kata = house.kata("row_sums")
+    text = kata.suite.read_text()
+    kata.suite.write_text("import nummpy\n")
+    for _ in range(2):
+        outcome = Job(kata, ("--solutions",), start=worker).finish().outcome
+        assert "nummpy" in outcome.ended
+    kata.suite.write_text(text)
+    assert verdict(kata, worker, "--solutions") == "green"
+
+
+def test_kata_run_uses_a_worker_that_is_there(house, monkeypatch):
+    """That of `kata watch`; without one, and after it has ended, a cold process."""
+    monkeypatch.setenv("KATA_NO_RECORD", "1")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    (house.root / ".kata").mkdir()
+    kata = house.kata("row_sums")
+    house.solve("row_sums")
+
+    def judged() -> type:
+        with warm_or_cold(house.root, [kata]) as start:
+            job = Job(kata, start=start)
+            assert job.finish().outcome.verdict == "green"
+            return type(job.process)
+
+    assert judged() is ColdProcess
+    with Worker(house.root, ("numpy",), shared=True) as worker:
+        assert verdict(kata, worker) == "green"
+        assert judged() is WarmProcess
+        assert verdict(kata, worker) == "green"
+    assert judged() is ColdProcess
+    assert not list((house.root / ".kata").glob("*.sock"))
