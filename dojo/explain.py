@@ -42,14 +42,25 @@ def number(value: Any) -> str:
     if isinstance(value, (bool, np.bool_)):
         return str(bool(value))
     if isinstance(value, (int, np.integer)):
-        return str(int(value))
+        bits = int(value).bit_length()
+        return str(int(value)) if bits < 200 else f"an int of {bits} bits"
     if isinstance(value, (float, np.floating)):
         return f"{float(value):.5g}"
-    return str(value)
+    return _short(str(value))
 
 
-def describe(value: Any) -> str:
-    """A value in a few words: shape and dtype of arrays, the text of small things."""
+def describe(value: Any, depth: int = 3) -> str:
+    """A value in a few words: shape and dtype of arrays, the text of small things.
+
+    Never raises, whatever an answer returned; lists are told `depth` levels deep.
+    """
+    try:
+        return _describe(value, depth)
+    except Exception:
+        return _kind(value)
+
+
+def _describe(value: Any, depth: int) -> str:
     if isinstance(value, np.ndarray) or is_tensor(value):
         usual = "float64" if isinstance(value, np.ndarray) else "float32"
         dtype = str(value.dtype).removeprefix("torch.")
@@ -59,7 +70,7 @@ def describe(value: Any) -> str:
     if isinstance(value, (bool, int, float, np.generic)):
         return number(value)
     if isinstance(value, (list, tuple)):
-        return _describe_items(value)
+        return _describe_items(value, depth) if depth else "..."
     if isinstance(value, str):
         return _short(repr(value))
     if value is None:
@@ -72,8 +83,8 @@ def describe(value: Any) -> str:
     return _short(repr(value)) if type(value).__repr__ is not object.__repr__ else _kind(value)
 
 
-def _describe_items(value: list | tuple) -> str:
-    items = [describe(item) for item in value[:6]] + (["..."] if len(value) > 6 else [])
+def _describe_items(value: list | tuple, depth: int) -> str:
+    items = [describe(item, depth - 1) for item in value[:6]] + (["..."] if len(value) > 6 else [])
     inside = ", ".join(items) + ("," if len(value) == 1 and isinstance(value, tuple) else "")
     return f"[{inside}]" if isinstance(value, list) else f"({inside})"
 
@@ -141,4 +152,12 @@ def learner_line(error: BaseException, path: str) -> tuple[int, str] | None:
 
 def raised_text(error: BaseException) -> str:
     """`ValueError: text` in one line."""
-    return _short(f"{type(error).__name__}: {error}".removesuffix(": "), 150)
+    return _short(f"{type(error).__name__}: {own_text(error)}".removesuffix(": "), 150)
+
+
+def own_text(error: BaseException) -> str:
+    """str(error), or '' where that raises itself."""
+    try:
+        return str(error)
+    except Exception:
+        return ""

@@ -9,7 +9,7 @@ import pytest
 
 from dojo.answers import current
 from dojo.curriculum import Kata
-from dojo.explain import Red, learner_line, raised_text
+from dojo.explain import Red, learner_line, own_text, raised_text
 from dojo.limits import over_limit
 from dojo.results import FAILED, Result
 
@@ -20,7 +20,7 @@ class Blocked(Exception):
 
 def is_stub_error(error: BaseException, kata: Kata) -> bool:
     """Whether this is the line that an untouched stub of the kata ends in."""
-    return isinstance(error, NotImplementedError) and str(error) == kata.name
+    return isinstance(error, NotImplementedError) and own_text(error) == kata.name
 
 
 def explain(error: BaseException, kata: Kata, path: str, result: Result) -> None:
@@ -46,7 +46,7 @@ def explain(error: BaseException, kata: Kata, path: str, result: Result) -> None
         result.lines = _raising_line(error, kata, path)
     else:
         result.message = f"the answer raised {raised_text(error)}"
-        result.observed = (check, "raised", (type(error).__name__, str(error)))
+        result.observed = (check, "raised", (type(error).__name__, own_text(error)))
         result.lines = _raising_line(error, kata, path)
 
 
