@@ -116,7 +116,8 @@ def _same_kind(got: Any, expected: Any, prefix: str) -> None:
 
 
 def _is_array(value: Any) -> bool:
-    return is_tensor(value) or isinstance(value, (np.ndarray, np.generic))
+    dense = is_tensor(value) and not value.is_nested  # a nested one has no shape to ask for
+    return dense or isinstance(value, (np.ndarray, np.generic))
 
 
 def _a(value: Any) -> str:

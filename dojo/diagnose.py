@@ -44,7 +44,7 @@ def alike(a: Any, b: Any) -> bool:
 def _alike(a: Any, b: Any, seen: set[tuple[int, int]]) -> bool:
     """`seen`: pairs of containers that are under way; a list may hold itself, or one list often."""
     if is_tensor(a) or is_tensor(b) or isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
-        return _arrays_alike(a, b)
+        return _is_array(a) and _is_array(b) and _arrays_alike(a, b)
     if isinstance(a, (bool, str, type(None))) or isinstance(b, (bool, str, type(None))):
         return type(a) is type(b) and a == b
     if isinstance(a, (int, float, np.number)) and isinstance(b, (int, float, np.number)):
@@ -58,6 +58,10 @@ def _alike(a: Any, b: Any, seen: set[tuple[int, int]]) -> bool:
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(_alike(a[key], b[key], seen) for key in a)
     return type(a) is type(b) and bool(a == b)
+
+
+def _is_array(value: Any) -> bool:
+    return is_tensor(value) or isinstance(value, (np.ndarray, np.generic))
 
 
 def _arrays_alike(a: Any, b: Any) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
+import reprlib
 import sys
 import traceback
 from collections.abc import Callable
@@ -12,6 +14,8 @@ from typing import Any
 import numpy as np
 
 WIDTH = 80
+_REPR = reprlib.Repr()  # repr() of what holds itself many times has no end
+_REPR.maxlevel, _REPR.maxother, _REPR.maxstring = 3, 200, 200
 
 
 class Red(AssertionError):
@@ -71,6 +75,8 @@ def _describe(value: Any, depth: int) -> str:
         return number(value)
     if isinstance(value, (list, tuple)):
         return _describe_items(value, depth) if depth else "..."
+    if isinstance(value, dict):
+        return _describe_dict(value, depth) if depth else "..."
     if isinstance(value, str):
         return _short(repr(value))
     if value is None:
@@ -80,13 +86,21 @@ def _describe(value: Any, depth: int) -> str:
         return f"a {type(value).__name__}"
     if callable(value):
         return getattr(value, "__name__", type(value).__name__)
-    return _short(repr(value)) if type(value).__repr__ is not object.__repr__ else _kind(value)
+    return (
+        _short(_REPR.repr(value)) if type(value).__repr__ is not object.__repr__ else _kind(value)
+    )
 
 
 def _describe_items(value: list | tuple, depth: int) -> str:
     items = [describe(item, depth - 1) for item in value[:6]] + (["..."] if len(value) > 6 else [])
     inside = ", ".join(items) + ("," if len(value) == 1 and isinstance(value, tuple) else "")
     return f"[{inside}]" if isinstance(value, list) else f"({inside})"
+
+
+def _describe_dict(value: dict, depth: int) -> str:
+    some = itertools.islice(value.items(), 6)
+    items = [f"{describe(key, depth - 1)}: {describe(item, depth - 1)}" for key, item in some]
+    return f"{{{', '.join(items + ['...'] * (len(value) > 6))}}}"
 
 
 def _short(text: str, most: int = 60) -> str:

@@ -14,6 +14,7 @@ import inspect
 import io
 import json
 import math
+import operator
 import sqlite3
 import time
 from pathlib import Path
@@ -67,19 +68,20 @@ def loaded(root: Path, content: bytes) -> Curriculum | None:
     try:
         return load(root)
     except CurriculumError as error:
-        assert one_line(error), str(error)
-        assert "katas/curriculum.toml" in str(error)
-        return None
+        refused = error
+    assert one_line(refused), str(refused)
+    assert "katas/curriculum.toml" in str(refused)
+    return None
 
 
-@cases(150)
+@cases(80)
 @given(st.one_of(st.binary(max_size=60), st.text(max_size=60).map(lambda t: t.encode("utf-8"))))
 def test_any_bytes_are_no_curriculum_or_one(tmp_path_factory, content):
     """A file of anything is read or refused in one line."""
     loaded(tmp_path_factory.getbasetemp(), content)
 
 
-@cases(300)
+@cases(200)
 @given(st.lists(LINES, max_size=9).map("\n".join))
 def test_any_lines_are_a_curriculum_or_one_clear_line(tmp_path_factory, text):
     """Lines in any order; what is read names no kata twice and needs only earlier ones."""
@@ -144,12 +146,14 @@ CURRICULUM = load(ROOT)
 def test_any_text_names_one_kata_or_is_refused_in_one_line(text):
     """Unicode, line ends, quotes, paths."""
     try:
-        kata = CURRICULUM.find(text)
+        found: Kata | UnknownKata = CURRICULUM.find(text)
     except UnknownKata as error:
-        assert one_line(error), str(error)
+        found = error
+    if isinstance(found, UnknownKata):
+        assert one_line(found), str(found)
     else:
         part = text.replace("\\", "/").rpartition("/")[2].removeprefix("test_")
-        assert part.removesuffix(".py") in kata.key
+        assert part.removesuffix(".py") in found.key
 
 
 @cases(150)
@@ -194,8 +198,9 @@ def take_in(root: Path, path: Path) -> bool:
         with contextlib.redirect_stdout(io.StringIO()):
             return moving.take_in(Curriculum(root, TOY.titles, ()), options) == 0
     except UsageError as error:
-        assert one_line(error), str(error)
-        return False
+        refused = error
+    assert one_line(refused), str(refused)
+    return False
 
 
 SOURCES = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -220,9 +225,8 @@ def exports(draw):
     for table, rows in (("judgements", JUDGEMENTS), ("hints", HINTS), ("reviews", REVIEWS)):
         columns, same = moving.TABLES[table]
         data[table] = []
-        keys = [columns.index(name) for name in same]
-        for row in draw(st.lists(rows, max_size=3, unique_by=lambda r: tuple(r[k] for k in keys))):
-            row = list(row)
+        key = operator.itemgetter(*(columns.index(name) for name in same))
+        for row in map(list, draw(st.lists(rows, max_size=3, unique_by=key))):
             if "source" in columns:
                 text = row[columns.index("source")]
                 row[columns.index("source")] = content_hash(text)
@@ -270,7 +274,7 @@ def fresh_root(tmp_path):
     return make
 
 
-@cases(40)
+@cases(30)
 @given(data=exports())
 def test_an_export_is_imported_once_and_comes_out_again(fresh_root, data):
     """All its rows beside those that were here; the second time adds nothing; export gives it."""
@@ -293,7 +297,7 @@ def test_an_export_is_imported_once_and_comes_out_again(fresh_root, data):
     assert recorded(other)["judgements"] == once["judgements"]
 
 
-@cases(150)
+@cases(80)
 @given(data=mutated())
 def test_a_changed_export_loses_nothing_and_doubles_nothing(fresh_root, data):
     """It is imported, twice the same as once, or refused in one line and nothing is changed."""
@@ -317,7 +321,7 @@ JSON = st.recursive(
 )
 
 
-@cases(60)
+@cases(40)
 @given(content=st.one_of(
     st.binary(max_size=40), JSON.map(lambda value: json.dumps(value).encode()),
     st.just(b"[" * 100_000),
@@ -443,7 +447,7 @@ def called(function, skip: int = 0) -> None:
         asyncio.run(result)
 
 
-@cases(200)
+@cases(120)
 @given(text=solutions())
 def test_a_stub_has_the_signatures_and_docstrings_of_its_solution(tmp_path_factory, text):
     """It compiles, imports, hides what is private, and every call ends in NotImplementedError."""
@@ -459,12 +463,12 @@ def test_a_stub_has_the_signatures_and_docstrings_of_its_solution(tmp_path_facto
         ours, theirs = answer[name], learner[name]
         assert inspect.signature(ours) == inspect.signature(theirs) or same_text(ours, theirs)
         assert ours.__doc__ == theirs.__doc__
-        with pytest.raises(NotImplementedError, match="^thing$"):
+        with pytest.raises(NotImplementedError, match=r"^thing$"):
             called(theirs)
         if inspect.isclass(theirs) and hasattr(theirs, "forward"):
             assert same_text(ours.forward, theirs.forward)
             assert ours.forward.__doc__ == theirs.forward.__doc__
-            with pytest.raises(NotImplementedError, match="^thing$"):
+            with pytest.raises(NotImplementedError, match=r"^thing$"):
                 called(theirs.forward, skip=1)
 
 
@@ -512,6 +516,12 @@ def nested() -> list:
     return value
 
 
+def boxed(value) -> np.ndarray:
+    box = np.empty(1, dtype=object)
+    box[0] = value
+    return box
+
+
 class Odd(np.ndarray):
     """A subclass whose cells cannot be looked at."""
 
@@ -526,20 +536,24 @@ MAKERS = [
     Raises, Unsaid, itself, tangled, nested, object, lambda: None, lambda: Raises, dict, set,
     lambda: {"a": itself()}, lambda: {1: tangled()}, lambda: 10**6000, lambda: -(2**64),
     lambda: float("nan"), lambda: float("-inf"), lambda: True, lambda: 1j, lambda: "a\nb" * 99,
-    lambda: "", lambda: b"\xff", lambda: np.bool_(True), lambda: np.float16(3), lambda: np.str_("a\nb"),
-    lambda: np.array([Raises(), 1], dtype=object), lambda: np.array(Raises(), dtype=object),
+    lambda: "", lambda: b"\xff", lambda: np.bool_(True), lambda: np.float16(3),
+    lambda: np.str_("a\nb"),
+    lambda: boxed(Raises()), lambda: boxed(itself()), lambda: boxed(Raises()).reshape(()),
     lambda: np.array([[1, 2], [3, 4]], dtype=object), lambda: np.array(["a", "b"]),
     lambda: np.array([[1, 2], [3, 5]], dtype=complex), lambda: np.full((2, 2), np.nan),
-    lambda: np.zeros((0, 2)), lambda: np.array([[np.inf, 1], [2, 3]]), lambda: np.zeros((2, 2), bool),
-    lambda: np.zeros((2, 2)).view(Odd), lambda: np.ma.masked_all((2, 2)), lambda: np.zeros(2, "i4,f8"),
+    lambda: np.zeros((0, 2)), lambda: np.array([[np.inf, 1], [2, 3]]),
+    lambda: np.zeros((2, 2), bool), lambda: np.zeros((2, 2)).view(Odd),
+    lambda: np.ma.masked_all((2, 2)), lambda: np.zeros(2, "i4,f8"),
     lambda: np.array(["2020-01-01"], "datetime64[D]"), lambda: np.longdouble(1),
     lambda: torch.zeros(2, 2, device="meta"), lambda: torch.zeros((), device="meta"),
     lambda: torch.eye(2).to_sparse(), lambda: torch.eye(2).to_sparse_csr(),
     lambda: torch.ones(2, 2, requires_grad=True), lambda: torch.ones(2, 2, dtype=torch.bfloat16),
     lambda: torch.full((2, 2), 1j).conj(), lambda: torch.full((2, 2), 1j).conj().imag,
-    lambda: torch.zeros(0, 2), lambda: torch.ones(2, 2, dtype=torch.bool), lambda: torch.tensor(3),
+    lambda: torch.zeros(0, 2), lambda: torch.ones(2, 2, dtype=torch.bool),
+    lambda: torch.tensor(3),
     lambda: torch.quantize_per_tensor(torch.ones(2, 2), 0.1, 0, torch.quint8),
-    lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]), lambda: torch.nn.Linear(2, 2),
+    lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
+    lambda: torch.nn.Linear(2, 2),
     lambda: torch.ones(2, 2).expand(3, 2, 2), lambda: torch.float32, lambda: range(3),
     lambda: (value for value in [1]), lambda: ValueError("x"),
 ]  # fmt: skip
@@ -566,8 +580,7 @@ def ends_well(call, *args, **kwargs) -> Red | None:
         call(*args, **kwargs)
     except Red as error:
         red = error
-        assert error.message.strip()
-        assert len(error.message.splitlines()) == 1
+    assert red is None or len(red.message.strip().splitlines()) == 1
     assert time.process_time() - began < 2
     return red
 
