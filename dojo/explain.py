@@ -86,9 +86,8 @@ def _describe(value: Any, depth: int) -> str:
         return f"a {type(value).__name__}"
     if callable(value):
         return getattr(value, "__name__", type(value).__name__)
-    return (
-        _short(_REPR.repr(value)) if type(value).__repr__ is not object.__repr__ else _kind(value)
-    )
+    plain = type(value).__repr__ is object.__repr__
+    return _kind(value) if plain else _short(_REPR.repr(value))
 
 
 def _describe_items(value: list | tuple, depth: int) -> str:

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 
 from dojo.curriculum import Kata
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
+WITHOUT = "without it there are no hints, pictures, diagnosis and fresh stubs"
+
+
 class StubError(Exception):
     """A solution file that no stub can be made from; the text is one clear line."""
 
 
-def parse(path: Path) -> tuple[str, ast.Module]:
+def parse(kata: Kata) -> tuple[str, ast.Module]:
     """Source and tree of a solution file."""
+    shown = kata.shown(kata.solution)
     try:
-        source = path.read_text(encoding="utf-8")
+        source = kata.solution.read_text(encoding="utf-8")
         return source, ast.parse(source)
+    except FileNotFoundError:
+        raise StubError(f"{shown} is missing: {WITHOUT}") from None
     except (OSError, SyntaxError, ValueError, RecursionError) as error:
-        raise StubError(f"{path} cannot be read: {error}") from None
+        raise StubError(f"{shown} cannot be read: {error}") from None
 
 
 def answer_nodes(tree: ast.Module) -> list[ast.stmt]:
@@ -33,14 +38,14 @@ def answer_nodes(tree: ast.Module) -> list[ast.stmt]:
 
 def answer_text(kata: Kata) -> str:
     """The reference answer as a learner may read it: without hints and variants."""
-    source, tree = parse(kata.solution)
+    source, tree = parse(kata)
     nodes = _without_tooling(answer_nodes(tree), tree)
     return _join(source, [(node, _segment(source, node)) for node in nodes])
 
 
 def stub_text(kata: Kata) -> str:
     """The stub that belongs to the kata's solution file."""
-    source, tree = parse(kata.solution)
+    source, tree = parse(kata)
     try:
         nodes = _without_tooling(answer_nodes(tree), tree)
         public = [node for node in nodes if not _is_private(node)]
@@ -59,7 +64,7 @@ def _left_of(source: str, node: ast.stmt, kata: str) -> str:
 
 def public_names(kata: Kata) -> list[str]:
     """The functions and classes that the learner builds."""
-    nodes = answer_nodes(parse(kata.solution)[1])
+    nodes = answer_nodes(parse(kata)[1])
     built = [n for n in nodes if isinstance(n, Function | ast.ClassDef)]
     return [node.name for node in built if not _is_private(node)]
 

@@ -33,7 +33,7 @@ from dojo.store import FILE, content_hash, open_store
 from dojo.stub import public_names, stub_text
 from tests.conftest import ROOT
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.filterwarnings("ignore")]
 
 
 def cases(number: int):
