@@ -29,6 +29,8 @@ from dojo import checks, diagnose, moving
 from dojo.cli import UsageError
 from dojo.curriculum import Curriculum, CurriculumError, Kata, UnknownKata, load
 from dojo.explain import Red, describe
+from dojo.failure import explain
+from dojo.results import FAILED, Result
 from dojo.store import FILE, content_hash, open_store
 from dojo.stub import public_names, stub_text
 from tests.conftest import ROOT
@@ -645,3 +647,21 @@ def test_an_exception_without_a_text_is_told_by_its_name(error):
     red = ends_well(checks.refuses, raising, error, because="a reason")
     assert red is not None
     assert type(error).__name__ in red.message
+
+
+@pytest.mark.parametrize("error", [
+    Unsaid(), KeyError("a\nb"), RuntimeError(), TypeError(Raises), ValueError(itself()),
+    NotImplementedError(Raises()), MemoryError(), OSError(27, "x"), RecursionError(),
+    pytest.fail.Exception("Timeout"), SyntaxError("x", ("f", None, None, None)), ExceptionGroup(
+        "two\nlines", [Unsaid()]), AssertionError("\n"), Red("x", Raises()), UnicodeError("\ud800"),
+])  # fmt: skip
+def test_whatever_an_answer_raises_is_told(error):
+    """One line of text, in time; what it observed can be compared."""
+    kata = CURRICULUM.katas[0]
+    result = Result("test_x")
+    began = time.process_time()
+    explain(error, kata, str(kata.stub), result)
+    assert result.outcome == FAILED
+    assert len(result.message.strip().splitlines()) == 1
+    assert diagnose.alike(result.observed, result.observed) in (True, False)
+    assert time.process_time() - began < 2
