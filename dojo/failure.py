@@ -11,7 +11,7 @@ from dojo.answers import current
 from dojo.curriculum import Kata
 from dojo.explain import Red, learner_line, own_text, raised_text
 from dojo.limits import over_limit
-from dojo.results import FAILED, Result
+from dojo.results import FAILED, STILL_STUB, Result
 
 
 class Blocked(Exception):
@@ -35,7 +35,7 @@ def explain(error: BaseException, kata: Kata, path: str, result: Result) -> None
         if not error.cause:
             result.observed = (check, "red", error.observed)
     elif is_stub_error(error, kata):
-        result.message, result.cause = "still the stub: it raises NotImplementedError", "stub"
+        result.message, result.cause = STILL_STUB, "stub"
     elif isinstance(error, pytest.fail.Exception) and "imeout" in str(error):
         limit = re.search(r"[\d.]+", str(error))
         seconds = f"{float(limit[0]):g} s" if limit else "the time limit"

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
+import textwrap
 
 import pytest
 
@@ -73,6 +76,7 @@ def test_without_solutions_the_suites_still_judge(house):
     """No diagnosis, and a line that says why; commands that need the folder say so in one line."""
     shutil.rmtree(house.root / "solutions")
     assert "row_sums is not begun" in house.command("run", "row_sums").stdout
+    assert house.json("progress")["katas"][0]["verdict"] == "new"
     house.write("row_sums", "def row_sums(grid):\n    return grid.sum(0)\n")
     run = house.command("run", "row_sums")
     assert run.returncode == 1
@@ -89,7 +93,7 @@ def test_without_solutions_the_suites_still_judge(house):
     assert (run.returncode, "row_sums is green" in run.stdout) == (0, True), run.stdout
     run = house.command("solution", "row_sums")
     assert "solutions/01_toys/row_sums.py is missing" in run.stderr
-    assert house.command("list").returncode == house.command("doctor").returncode == 0
+    assert house.command("list").returncode == 0
 
 
 def test_the_classroom_workflow_names_katas_that_exist():
@@ -103,3 +107,22 @@ def test_the_classroom_workflow_names_katas_that_exist():
     assert f"runners: {','.join(ids)}" in text
     for name in ids:
         assert list(ROOT.glob(f"katas/*/test_{name}.py"))
+
+
+def test_the_classroom_takes_answers_and_nothing_else(tmp_path):
+    """The workflow's own step: a student's suite stays outside, a missing answer is missing."""
+    text = (ROOT / "docs" / "classroom.yml").read_text()
+    step = text.partition("        run: |\n")[2].partition("      - id:")[0]
+    for side in ("judge", "student"):
+        folder = tmp_path / side / "katas" / "01_toys"
+        folder.mkdir(parents=True)
+        for name in ("one.py", "test_one.py", "two.py", "test_two.py", "conftest.py"):
+            (folder / name).write_text(side)
+    (tmp_path / "student" / "katas" / "01_toys" / "two.py").unlink()
+    code = textwrap.dedent(step)
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    found = {path.name: path.read_text() for path in (tmp_path / "judge/katas/01_toys").iterdir()}
+    assert found == {
+        "one.py": "student", "test_one.py": "judge", "test_two.py": "judge",
+        "conftest.py": "judge",
+    }  # fmt: skip
