@@ -6,6 +6,7 @@ one environment with the `dev` extra has everything (`pip install -e ".[dev]"`).
 
 import os
 import sys
+from pathlib import Path
 
 import nox
 
@@ -19,6 +20,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # a proof that is red today and green tomorrow helps nobody: what every change must pass draws
 # the same inputs each time, and `fresh` looks for those that this seed does not show
 SEED = "1"
+
+HERE = Path(__file__).parent
+FORMS = {
+    "github-workflows": [".github/workflows/*.yml", "docs/*.yml"],
+    "github-issue-forms": [".github/ISSUE_TEMPLATE/[0-9]*.yml"],
+    "github-issue-config": [".github/ISSUE_TEMPLATE/config.yml"],
+}
 
 
 def python(session: nox.Session, *arguments: str) -> None:
@@ -85,9 +93,12 @@ def page(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Lint and format, as ruff sees them."""
+    """Lint and format, as ruff sees them; workflows and issue forms fit their schemas."""
     python(session, "ruff", "check", ".")
     python(session, "ruff", "format", "--check", ".")
+    for schema, files in FORMS.items():
+        paths = sorted(str(path) for pattern in files for path in HERE.glob(pattern))
+        python(session, "check_jsonschema", "--builtin-schema", f"vendor.{schema}", *paths)
 
 
 @nox.session

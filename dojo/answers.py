@@ -113,7 +113,9 @@ class Library(MetaPathFinder):
 def _import_failed(kata: Kata, path: Path, error: BaseException) -> Red:
     shown = kata.shown(path)
     lines: tuple[str, ...] = ()
-    if not path.is_file():
+    if path == kata.solution and not path.is_file():
+        why = "is missing"
+    elif not path.is_file():
         why = f"is missing; `kata reset {kata.name}` writes it anew"
     elif isinstance(error, SyntaxError) and error.filename == str(path):
         why, lines = f"line {error.lineno} is no Python: {error.msg}", _marked(error)

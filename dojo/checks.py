@@ -22,7 +22,11 @@ _TOLERANCE = {"float16": 1e-2, "bfloat16": 2e-2, "float32": 2e-5, "float64": 1e-
 
 def expect(holds: object, message: str, observed: Any = None) -> None:
     """The rule in `message` holds, else red. Say in it what was seen and what was wanted."""
-    if not holds:
+    try:
+        fine = bool(holds)
+    except Exception as error:  # an array of several truths, or an object of the answer's own
+        raise Red(f"{message} (neither true nor false: {raised_text(error)})", observed) from None
+    if not fine:
         raise Red(message, observed)
 
 
@@ -35,7 +39,7 @@ def same_value(got: Any, expected: Any, *, tolerance: float = 0.0) -> None:
     if _value_fits(got, expected, tolerance):
         return
     kind = type(got).__name__
-    article = "an" if kind[0] in "aeiou" else "a"
+    article = "an" if kind[:1] in "aeiou" else "a"
     unlike = "" if _family(got) == _family(expected) else f" ({article} {kind})"
     raise Red(f"got {describe(got)}{unlike}, expected {describe(expected)}", ("value", got))
 
@@ -79,17 +83,25 @@ def same(got: Any, expected: Any, *, tolerance: float | None = None, what: str =
     if got.dtype != expected.dtype:
         short = [str(v.dtype).removeprefix("torch.") for v in (got, expected)]
         message = f"{prefix}the dtype is {short[0]}, expected {short[1]}"
-        raise Red(message, ("dtype", short[0], plain(got)))
-    _same_cells(plain(got), plain(expected), tolerance, str(expected.dtype), prefix)
+        raise Red(message, ("dtype", short[0], _cells(got, prefix)))
+    _same_cells(_cells(got, prefix), plain(expected), tolerance, str(expected.dtype), prefix)
 
 
 def plain(value: Any) -> np.ndarray:
     """A tensor or array as a numpy array of its own: float64, or integers as they are."""
     if is_tensor(value):
-        value = value.detach().cpu()
+        value = value.detach().cpu().resolve_conj().resolve_neg()
         value = value.double().numpy() if value.is_floating_point() else value.numpy()
     value = _array(value)
     return value.astype(np.float64) if value.dtype.kind == "f" else value.copy()
+
+
+def _cells(got: Any, prefix: str) -> np.ndarray:
+    try:
+        return plain(got)
+    except Exception as error:  # a sparse tensor, one on the device meta, a subclass
+        message = f"{prefix}the cells of {describe(got)} cannot be read"
+        raise Red(message, ("cells", type(error).__name__), (raised_text(error),)) from None
 
 
 def _returned_something(got: Any, expected: Any, prefix: str = "") -> None:
@@ -98,14 +110,19 @@ def _returned_something(got: Any, expected: Any, prefix: str = "") -> None:
 
 
 def _same_kind(got: Any, expected: Any, prefix: str) -> None:
-    if is_tensor(got) != is_tensor(expected) or not hasattr(got, "shape"):
+    if is_tensor(got) != is_tensor(expected) or not _is_array(got):
         wanted = "a torch.Tensor" if is_tensor(expected) else "a numpy array"
         raise Red(f"{prefix}got {_a(got)}, expected {wanted}", ("kind", type(got).__name__))
 
 
+def _is_array(value: Any) -> bool:
+    dense = is_tensor(value) and not value.is_nested  # a nested one has no shape to ask for
+    return dense or isinstance(value, (np.ndarray, np.generic))
+
+
 def _a(value: Any) -> str:
     name = type(value).__name__
-    return f"{'an' if name[0] in 'aeiou' else 'a'} {name} ({describe(value)})"
+    return f"{'an' if name[:1] in 'aeiou' else 'a'} {name} ({describe(value)})"
 
 
 def _same_cells(
@@ -154,8 +171,8 @@ def refuses(call: Callable, *args: Any, because: str, **kwargs: Any) -> None:
 
 def _comparable(value: Any) -> Any:
     """A copy of an array, a plain value, or that there was some object: no two are equal."""
-    if hasattr(value, "shape"):
-        return plain(value)
+    if _is_array(value):
+        return _cells(value, "")
     return "an object" if type(value).__eq__ is object.__eq__ else value
 
 

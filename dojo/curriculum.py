@@ -79,7 +79,8 @@ class Curriculum:
 
     def find(self, text: str) -> Kata:
         """The kata with this name, this file, or this unique part of a name."""
-        wanted = re.sub(r"\.py$", "", text.replace("\\", "/")).removeprefix("katas/")
+        wanted = re.sub(r"\.py$", "", text.replace("\\", "/"))
+        wanted = re.sub(r"^(.*/)?(katas|solutions)/", "", wanted)
         wanted = re.sub(r"(^|/)test_", r"\1", wanted)
         exact = [kata for kata in self.katas if wanted in (kata.name, kata.key)]
         found = exact or [kata for kata in self.katas if wanted and wanted in kata.key]
@@ -87,11 +88,11 @@ class Curriculum:
             return found[0]
         if found:
             raise UnknownKata(
-                f"'{text}' fits {len(found)} katas: {', '.join(kata.name for kata in found[:8])}"
+                f"{text!r} fits {len(found)} katas: {', '.join(kata.name for kata in found[:8])}"
             )
         near = difflib.get_close_matches(wanted, [kata.name for kata in self.katas], 3, 0.5)
         meant = f"; did you mean {' or '.join(near)}?" if near else "; `kata list` shows them all"
-        raise UnknownKata(f"no kata is called '{text}'{meant}")
+        raise UnknownKata(f"no kata is called {text!r}{meant}")
 
 
 def find_root(start: Path) -> Path:
@@ -116,7 +117,9 @@ def load(root: Path) -> Curriculum:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CurriculumError(f"{shown} is missing") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except RecursionError:
+        raise CurriculumError(f"{shown} cannot be read: it is nested too deeply") from None
+    except (OSError, ValueError) as error:  # a number of 5000 digits is a plain ValueError
         raise CurriculumError(f"{shown} cannot be read: {error}") from None
     try:
         return _build(root, table)

@@ -16,7 +16,7 @@ from dojo.needs import needed_katas
 from dojo.progress import next_kata, states
 from dojo.results import GREEN
 from dojo.store import content_hash, open_store, source_text
-from dojo.stub import StubError, answer_text, parse, stub_text
+from dojo.stub import WITHOUT, StubError, answer_text, parse, stub_text
 from dojo.worker import warm_or_cold
 
 
@@ -85,7 +85,7 @@ def hint(curriculum: Curriculum, options: argparse.Namespace) -> int:
 
 def hints(kata: Kata) -> list[str]:
     try:
-        tree = parse(kata.solution)[1]
+        tree = parse(kata)[1]
     except StubError as error:
         raise UsageError(str(error)) from None
     for node in tree.body:
@@ -105,6 +105,8 @@ def show(curriculum: Curriculum, options: argparse.Namespace) -> int:
     path = Path(options.to or curriculum.root / ".kata" / "pictures" / f"{kata.name}.png")
     sys.path.insert(0, str(curriculum.root))
     try:
+        if not kata.solution.is_file():
+            raise UsageError(f"{kata.shown(kata.solution)} is missing: {WITHOUT}")
         draw = getattr(reference.module(kata), "show", None)
         if draw is None:
             raise UsageError(f"{kata.name} has no picture")

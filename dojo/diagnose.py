@@ -41,24 +41,32 @@ class Replay:
 def alike(a: Any, b: Any) -> bool:
     """The same observation, but for the order of float operations; never raises."""
     try:
-        return _alike(a, b)
+        return _alike(a, b, set())
     except Exception:
         return False
 
 
-def _alike(a: Any, b: Any) -> bool:
+def _alike(a: Any, b: Any, seen: set[tuple[int, int]]) -> bool:
+    """`seen`: pairs of containers that are under way; a list may hold itself, or one list often."""
     if is_tensor(a) or is_tensor(b) or isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
-        return _arrays_alike(a, b)
+        return _is_array(a) and _is_array(b) and _arrays_alike(a, b)
     if isinstance(a, (bool, str, type(None))) or isinstance(b, (bool, str, type(None))):
         return type(a) is type(b) and a == b
     if isinstance(a, (int, float, np.number)) and isinstance(b, (int, float, np.number)):
         kinds = isinstance(a, (int, np.integer)) == isinstance(b, (int, np.integer))
         return kinds and bool(np.isclose(a, b, rtol=1e-5, atol=1e-8, equal_nan=True))
+    if (id(a), id(b)) in seen:
+        return True
+    seen.add((id(a), id(b)))
     if isinstance(a, (list, tuple)) and type(a) is type(b):
-        return len(a) == len(b) and all(map(_alike, a, b))
+        return len(a) == len(b) and all(_alike(*pair, seen) for pair in zip(a, b, strict=True))
     if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(_alike(a[key], b[key]) for key in a)
+        return a.keys() == b.keys() and all(_alike(a[key], b[key], seen) for key in a)
     return type(a) is type(b) and bool(a == b)
+
+
+def _is_array(value: Any) -> bool:
+    return is_tensor(value) or isinstance(value, (np.ndarray, np.generic))
 
 
 def _arrays_alike(a: Any, b: Any) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
+import reprlib
 import sys
 import traceback
 from collections.abc import Callable
@@ -12,6 +14,8 @@ from typing import Any
 import numpy as np
 
 WIDTH = 80
+_REPR = reprlib.Repr()  # repr() of what holds itself many times has no end
+_REPR.maxlevel, _REPR.maxother, _REPR.maxstring = 3, 200, 200
 
 
 class Red(AssertionError):
@@ -42,14 +46,25 @@ def number(value: Any) -> str:
     if isinstance(value, (bool, np.bool_)):
         return str(bool(value))
     if isinstance(value, (int, np.integer)):
-        return str(int(value))
+        bits = int(value).bit_length()
+        return str(int(value)) if bits < 200 else f"an int of {bits} bits"
     if isinstance(value, (float, np.floating)):
         return f"{float(value):.5g}"
-    return str(value)
+    return _short(str(value))
 
 
-def describe(value: Any) -> str:
-    """A value in a few words: shape and dtype of arrays, the text of small things."""
+def describe(value: Any, depth: int = 3) -> str:
+    """A value in a few words: shape and dtype of arrays, the text of small things.
+
+    Never raises, whatever an answer returned; lists are told `depth` levels deep.
+    """
+    try:
+        return _describe(value, depth)
+    except Exception:
+        return _kind(value)
+
+
+def _describe(value: Any, depth: int) -> str:
     if isinstance(value, np.ndarray) or is_tensor(value):
         usual = "float64" if isinstance(value, np.ndarray) else "float32"
         dtype = str(value.dtype).removeprefix("torch.")
@@ -59,7 +74,9 @@ def describe(value: Any) -> str:
     if isinstance(value, (bool, int, float, np.generic)):
         return number(value)
     if isinstance(value, (list, tuple)):
-        return _describe_items(value)
+        return _describe_items(value, depth) if depth else "..."
+    if isinstance(value, dict):
+        return _describe_dict(value, depth) if depth else "..."
     if isinstance(value, str):
         return _short(repr(value))
     if value is None:
@@ -69,13 +86,20 @@ def describe(value: Any) -> str:
         return f"a {type(value).__name__}"
     if callable(value):
         return getattr(value, "__name__", type(value).__name__)
-    return _short(repr(value)) if type(value).__repr__ is not object.__repr__ else _kind(value)
+    plain = type(value).__repr__ is object.__repr__
+    return _kind(value) if plain else _short(_REPR.repr(value))
 
 
-def _describe_items(value: list | tuple) -> str:
-    items = [describe(item) for item in value[:6]] + (["..."] if len(value) > 6 else [])
+def _describe_items(value: list | tuple, depth: int) -> str:
+    items = [describe(item, depth - 1) for item in value[:6]] + (["..."] if len(value) > 6 else [])
     inside = ", ".join(items) + ("," if len(value) == 1 and isinstance(value, tuple) else "")
     return f"[{inside}]" if isinstance(value, list) else f"({inside})"
+
+
+def _describe_dict(value: dict, depth: int) -> str:
+    some = itertools.islice(value.items(), 6)
+    items = [f"{describe(key, depth - 1)}: {describe(item, depth - 1)}" for key, item in some]
+    return f"{{{', '.join(items + ['...'] * (len(value) > 6))}}}"
 
 
 def _short(text: str, most: int = 60) -> str:
@@ -141,4 +165,12 @@ def learner_line(error: BaseException, path: str) -> tuple[int, str] | None:
 
 def raised_text(error: BaseException) -> str:
     """`ValueError: text` in one line."""
-    return _short(f"{type(error).__name__}: {error}".removesuffix(": "), 150)
+    return _short(f"{type(error).__name__}: {own_text(error)}".removesuffix(": "), 150)
+
+
+def own_text(error: BaseException) -> str:
+    """str(error), or '' where that raises itself."""
+    try:
+        return str(error)
+    except Exception:
+        return ""

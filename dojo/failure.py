@@ -9,9 +9,9 @@ import pytest
 
 from dojo.answers import current
 from dojo.curriculum import Kata
-from dojo.explain import Red, learner_line, raised_text
+from dojo.explain import Red, learner_line, own_text, raised_text
 from dojo.limits import over_limit
-from dojo.results import FAILED, Result
+from dojo.results import FAILED, STILL_STUB, Result
 
 
 class Blocked(Exception):
@@ -20,7 +20,7 @@ class Blocked(Exception):
 
 def is_stub_error(error: BaseException, kata: Kata) -> bool:
     """Whether this is the line that an untouched stub of the kata ends in."""
-    return isinstance(error, NotImplementedError) and str(error) == kata.name
+    return isinstance(error, NotImplementedError) and own_text(error) == kata.name
 
 
 def explain(error: BaseException, kata: Kata, path: str, result: Result) -> None:
@@ -35,7 +35,7 @@ def explain(error: BaseException, kata: Kata, path: str, result: Result) -> None
         if not error.cause:
             result.observed = (check, "red", error.observed)
     elif is_stub_error(error, kata):
-        result.message, result.cause = "still the stub: it raises NotImplementedError", "stub"
+        result.message, result.cause = STILL_STUB, "stub"
     elif isinstance(error, pytest.fail.Exception) and "imeout" in str(error):
         limit = re.search(r"[\d.]+", str(error))
         seconds = f"{float(limit[0]):g} s" if limit else "the time limit"
@@ -46,7 +46,7 @@ def explain(error: BaseException, kata: Kata, path: str, result: Result) -> None
         result.lines = _raising_line(error, kata, path)
     else:
         result.message = f"the answer raised {raised_text(error)}"
-        result.observed = (check, "raised", (type(error).__name__, str(error)))
+        result.observed = (check, "raised", (type(error).__name__, own_text(error)))
         result.lines = _raising_line(error, kata, path)
 
 

@@ -33,7 +33,9 @@ def _lower(resource, kind: int, most: int) -> None:
 
 def over_limit(error: BaseException) -> str:
     """What to tell when `error` comes from one of the limits, else ''."""
-    text = str(error)
+    from dojo.explain import own_text
+
+    text = own_text(error)
     if isinstance(error, MemoryError) or "can't allocate memory" in text:
         return f"the answer asked for more than {MEMORY / 2**30:g} GB of memory"
     if isinstance(error, OSError) and error.errno == errno.EFBIG:

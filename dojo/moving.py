@@ -12,6 +12,7 @@ from dojo.cli import UsageError
 from dojo.curriculum import Curriculum
 from dojo.desk import lay_down
 from dojo.results import PARTIAL
+from dojo.review import BACK, FIRST_TRY, GIVEN_UP, GREEN_LATER, WITH_HINTS
 from dojo.store import STEPS, Store, content_hash, open_store, source_text
 from dojo.stub import StubError, stub_text
 
@@ -26,6 +27,12 @@ TABLES = {
     "hints": (("kata", "rung", "taken"), ("kata", "rung", "taken")),
     "reviews": (("kata", "began", "source", "ended", "grade"), ("kata", "began")),
 }  # fmt: skip
+
+GRADES = (FIRST_TRY, GREEN_LATER, WITH_HINTS, GIVEN_UP, BACK)
+MAY_LACK = {"seconds", "passed", "total", "failing", "message", "diagnosis", "ended", "grade"}
+WHOLE = {"passed", "total", "rung"}
+TIMES = {"started", "taken", "began", "ended"}
+LATEST = 32e9  # the end of year 2983: later times are no dates on every system
 
 
 def export(curriculum: Curriculum, options: argparse.Namespace) -> int:
@@ -71,11 +78,11 @@ def _read(path: Path) -> dict[str, Any]:
     """The file's content, checked before anything is written."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         raise UsageError(f"{path} is not what `kata export` writes: no JSON") from None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise UsageError(f"{path} is not what `kata export` writes")
-    if not isinstance(data.get("schema"), int) or data["schema"] > len(STEPS):
+    if type(data.get("schema")) is not int or data["schema"] > len(STEPS):
         raise UsageError(f"{path} was written by a newer version of this project: update it")
     fault = _fault(data)
     if fault:
@@ -88,9 +95,9 @@ def _fault(data: dict[str, Any]) -> str:
     if not isinstance(sources, dict):
         return "it has no sources"
     for key, text in sources.items():
-        if not isinstance(text, str) or content_hash(text) != key:
-            return f"source {key[:8]} is not what its name says"
-    for table, (columns, same) in TABLES.items():
+        if not isinstance(text, str) or not _plain_text(text) or content_hash(text) != key:
+            return f"source {key[:8]!r} is not what its name says"
+    for table, (columns, _) in TABLES.items():
         rows = data.setdefault(table, [])
         if not isinstance(rows, list):
             return f"{table} is no list"
@@ -98,12 +105,31 @@ def _fault(data: dict[str, Any]) -> str:
             if not isinstance(row, list) or len(row) != len(columns):
                 return f"row {number} of {table} has not {len(columns)} columns"
             named = dict(zip(columns, row, strict=True))
-            plain = all(isinstance(v, str | int | float | None) for v in row)
-            if not plain or any(named[key] is None for key in same):
-                return f"row {number} of {table} holds something else than text and numbers"
+            odd = [name for name, value in named.items() if not _fits(name, value)]
+            if odd:
+                return f"row {number} of {table} has no {odd[0]} that can be used"
             if "source" in named and named["source"] not in sources:
                 return f"row {number} of {table} has no source"
     return ""
+
+
+def _fits(column: str, value: Any) -> bool:
+    """What this project writes into a column, and nothing that its commands stumble over."""
+    if value is None:
+        return column in MAY_LACK
+    if column in WHOLE:
+        return type(value) is int and 0 <= value < 2**31
+    if column == "seconds" or column in TIMES:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and 0 <= value < LATEST  # which no NaN is
+    if column == "grade":
+        return value in GRADES
+    return isinstance(value, str) and _plain_text(value)
+
+
+def _plain_text(text: str) -> bool:
+    """Half a surrogate pair is JSON, but no text that can be stored."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _merge(store: Store, data: dict[str, Any]) -> dict[str, list]:

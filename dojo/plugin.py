@@ -60,13 +60,22 @@ def rng(request: pytest.FixtureRequest) -> Any:
     return request.config.stash[STASH].rng(request.node.name)
 
 
-def pytest_collectreport(report: pytest.CollectReport) -> None:
-    """Here the whole of a suite is seen, before -k, -m or a node id leave tests out."""
-    for node in report.result:
-        session = node.config.stash[STASH]
-        kata = session.curriculum.by_suite(node.path)
-        if kata is not None and isinstance(node, pytest.Function):
-            session.outcome(kata).expected.append(node.name)
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, Any, pytest.CollectReport]:
+    """Here the whole of a suite is seen, before -k, -m or a node id leave tests out.
+
+    pytest_collectreport is not called for the file that a node id names.
+    """
+    report = yield
+    session = collector.config.stash[STASH]
+    kata = session.curriculum.by_suite(collector.path)
+    if kata is not None:
+        expected = session.outcome(kata).expected
+        names = [node.name for node in report.result if isinstance(node, pytest.Function)]
+        expected += [name for name in names if name not in expected]
+    return report
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

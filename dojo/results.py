@@ -7,6 +7,7 @@ from typing import Any
 
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 GREEN, RED, BLOCKED, PARTIAL, UNFINISHED = "green", "red", "blocked", "partial", "unfinished"
+STILL_STUB = "still the stub: it raises NotImplementedError"
 
 
 @dataclass(eq=False)  # observations may be arrays, which have no plain equality

@@ -18,7 +18,7 @@ from dojo.curriculum import Curriculum, Kata
 from dojo.desk import lay_down
 from dojo.results import GREEN, PARTIAL, UNFINISHED
 from dojo.store import Store, open_store
-from dojo.stub import stub_text
+from dojo.stub import StubError, stub_text
 
 FIRST_TRY, GREEN_LATER, WITH_HINTS, GIVEN_UP = "easy", "good", "hard", "again"
 BACK = "back"  # put back ungraded
@@ -127,7 +127,10 @@ def _begin(curriculum: Curriculum, store: Store, due: list[Due], name: str | Non
     if not entry.open:
         if store.path is None:
             raise UsageError("nothing is recorded here, so your answer could not be kept")
-        text = stub_text(kata)
+        try:
+            text = stub_text(kata)
+        except StubError as error:
+            raise UsageError(str(error)) from None
         store.begin_review(kata)
         print(*lay_down(kata, text), sep="\n")
     print(f"{kata.name} - {kata.title}: build it once more, from the stub")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dojo import curriculum as curricula
-from dojo.stub import stub_text
+from dojo.stub import answer_text, stub_text
 
 ROOT = Path(__file__).resolve().parent.parent
 TOYS = ROOT / "tests" / "toys"
@@ -21,23 +21,12 @@ CHAPTER = "01_toys"
 collect_ignore = ["toys", "browser"]  # katas of the house below; what `nox -s page` runs
 
 
-class House:
-    """A project with three toy katas in a folder of its own."""
+class Project:
+    """A folder with katas, and the ways in which its users use it."""
 
     def __init__(self, root: Path):
         self.root = root
-        desk, answers = root / "katas" / CHAPTER, root / "solutions" / CHAPTER
-        desk.mkdir(parents=True)
-        answers.mkdir(parents=True)
-        for path in TOYS.glob("*.py"):
-            shutil.copy(path, desk if path.name.startswith("test_") else answers)
-        shutil.copy(TOYS / "curriculum.toml", root / "katas")
-        shutil.copy(ROOT / "conftest.py", root)
-        settings = (ROOT / "pyproject.toml").read_text().replace("timeout = 10", "timeout = 1")
-        (root / "pyproject.toml").write_text(settings)
         self.curriculum = curricula.load(root)
-        for kata in self.curriculum.katas:
-            kata.stub.write_text(stub_text(kata))
 
     def kata(self, name: str) -> curricula.Kata:
         found = self.curriculum.get(name)
@@ -50,9 +39,7 @@ class House:
 
     def solve(self, name: str) -> None:
         """Lay the reference answer on the desk, without its tooling."""
-        kata = self.kata(name)
-        text = kata.solution.read_text().split("HINTS =")[0]
-        kata.stub.write_text(text.replace("from dojo import right, wrong\n", ""))
+        self.write(name, answer_text(self.kata(name)))
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("KATA_", "PYTEST_"))}
@@ -82,6 +69,36 @@ class House:
             return [dict(row) for row in db.execute(sql, (name,))]
 
 
+class House(Project):
+    """A project with three toy katas in a folder of its own."""
+
+    def __init__(self, root: Path):
+        desk, answers = root / "katas" / CHAPTER, root / "solutions" / CHAPTER
+        desk.mkdir(parents=True)
+        answers.mkdir(parents=True)
+        for path in TOYS.glob("*.py"):
+            shutil.copy(path, desk if path.name.startswith("test_") else answers)
+        shutil.copy(TOYS / "curriculum.toml", root / "katas")
+        shutil.copy(ROOT / "conftest.py", root)
+        settings = (ROOT / "pyproject.toml").read_text().replace("timeout = 10", "timeout = 1")
+        (root / "pyproject.toml").write_text(settings)
+        super().__init__(root)
+        for kata in self.curriculum.katas:
+            kata.stub.write_text(stub_text(kata))
+
+
 @pytest.fixture
 def house(tmp_path: Path) -> House:
     return House(tmp_path / "house")
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Project:
+    """A clean copy of this repository's katas; the stubs are as nobody has touched them."""
+    root = tmp_path / "copied"
+    for folder in ("katas", "solutions"):
+        leave = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / folder, root / folder, ignore=leave)
+    for file in ("conftest.py", "pyproject.toml"):
+        shutil.copy(ROOT / file, root)
+    return Project(root)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -270,7 +269,7 @@ def test_a_killed_run_keeps_the_source_it_judged(house):
         path = house.root / ".kata" / "progress.sqlite3"
         if path.exists() and path.with_name(path.name + "-wal").exists() and _begun(house):
             break
-    run.send_signal(signal.SIGKILL)
+    run.kill()
     run.wait()
     rows = house.records("row_sums")
     assert [row["verdict"] for row in rows] == ["unfinished"]

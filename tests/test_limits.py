@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import psutil
@@ -11,7 +12,10 @@ from dojo.judge import ColdProcess, Job
 from dojo.worker import Worker
 from tests.conftest import ROOT
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(os.name != "posix", reason="what is done here, only POSIX systems can"),
+]
 HEAD = "import ctypes, os, subprocess, sys, time\nimport numpy as np\n\n\ndef row_sums(grid):\n"
 RETURN = "    return grid.sum(1)\n"
 SLEEPER = "import time; time.sleep(77.7)"

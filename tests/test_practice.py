@@ -127,7 +127,7 @@ def test_progress_moves_without_loss_or_doubles(house, tmp_path):
         (lambda d: d | {"schema": 99}, "newer version"),
         (lambda d: d | {"sources": {"0" * 64: "x"}}, "is not what its name says"),
         (lambda d: d | {"judgements": [[1, 2]]}, "row 1 of judgements has not 11 columns"),
-        (lambda d: d | {"hints": [["x", [], 1.0]]}, "something else than text and numbers"),
+        (lambda d: d | {"hints": [["x", [], 1.0]]}, "row 1 of hints has no rung that can be used"),
         (lambda d: d | {"reviews": [["x", 1.0, "y", None, None]]}, "row 1 of reviews has no"),
     ],
 )  # fmt: skip
