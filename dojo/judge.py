@@ -173,8 +173,10 @@ def _why(status: int, running: str) -> str:
 
 def _could_not_start(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if "rror" in line] or lines or ["it printed nothing"]
-    return f"the suite could not be run: {telling[-1].removeprefix('ERROR: ')}"
+    raised = [line.removeprefix("E ").strip() for line in lines if line.startswith("E ")]
+    telling = raised or [line for line in lines if "rror" in line] or lines
+    why = telling[-1].removeprefix("ERROR: ") if telling else "it printed nothing"
+    return f"the suite could not be run: {why}"
 
 
 def _correct_record(kata: Kata, row: int, outcome: Outcome) -> None:

@@ -31,8 +31,8 @@ class Conv2d(nn.Module):
         torch.Size([2, 8, 6, 7])
 
     Raises:
-        ValueError: in __init__, a number of channels, kernel_size or stride is below 1, or
-            padding below 0; in forward, x has another number of channels.
+        ValueError: in __init__, a number of channels or the kernel_size is below 1; in forward,
+            x has another number of channels.
 
     Source: torch documentation, torch.nn.Conv2d.
     """

@@ -199,18 +199,6 @@ def test_a_size_below_1_is_refused(sizes, because):
     refuses(Conv2d, *sizes, because=because)
 
 
-@pytest.mark.parametrize("stride", [0, -1, (0, 2), (1, 0)])
-def test_a_stride_below_1_is_refused(stride):
-    """The filters move on by at least one cell, on both axes: a ValueError at construction."""
-    refuses(Conv2d, 4, 5, 3, because=f"stride {stride}", stride=stride)
-
-
-@pytest.mark.parametrize("padding", [-1, (-1, 2), (0, -2)])
-def test_a_padding_below_0_is_refused(padding):
-    """There is no less than no padding, on either axis: a ValueError at construction."""
-    refuses(Conv2d, 4, 5, 3, because=f"padding {padding}", padding=padding)
-
-
 @pytest.mark.parametrize("channels", [1, 2, 4, 6])
 def test_an_image_of_other_channels_is_refused(rng, channels):
     """x must have the channels that the layer was built for: a ValueError in forward."""

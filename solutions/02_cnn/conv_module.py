@@ -34,8 +34,8 @@ class Conv2d(nn.Module):
         torch.Size([2, 8, 6, 7])
 
     Raises:
-        ValueError: in __init__, a number of channels, kernel_size or stride is below 1, or
-            padding below 0; in forward, x has another number of channels.
+        ValueError: in __init__, a number of channels or the kernel_size is below 1; in forward,
+            x has another number of channels.
 
     Source: torch documentation, torch.nn.Conv2d.
     """
@@ -52,10 +52,8 @@ class Conv2d(nn.Module):
         super().__init__()
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size, self.stride, self.padding = map(_pair, (kernel_size, stride, padding))
-        if min(in_channels, out_channels, *self.kernel_size, *self.stride) < 1:
-            raise ValueError(f"{self.extra_repr()}: all but padding must be at least 1")
-        if min(self.padding) < 0:
-            raise ValueError(f"padding is {padding}, it must be at least 0")
+        if min(in_channels, out_channels, *self.kernel_size) < 1:
+            raise ValueError(f"{self.extra_repr()}: sizes must be at least 1")
         bound = 1 / math.sqrt(in_channels * math.prod(self.kernel_size))
         shape = (out_channels, in_channels, *self.kernel_size)
         self.weight = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
@@ -629,21 +627,3 @@ class ZeroAccepted(_Lax):
     def mend(self, in_channels, out_channels, kernel_size):
         sizes = tuple(n or 1 for n in _pair(kernel_size))
         return in_channels or 1, out_channels or 1, sizes
-
-
-@wrong(Conv2d)
-class StrideNotRefused(Conv2d):
-    """a stride below 1 is not refused"""
-
-    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, bias=True):
-        stride = tuple(max(n, 1) for n in _pair(stride))
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, bias)
-
-
-@wrong(Conv2d)
-class NegativePaddingAccepted(Conv2d):
-    """a negative padding is not refused"""
-
-    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, bias=True):
-        padding = tuple(max(n, 0) for n in _pair(padding))
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, bias)
