@@ -145,7 +145,8 @@ def _same_cells(
     values = f"got {number(got[where])}, expected {number(expected[where])}"
     if differs.size == 1:
         raise Red(f"{prefix}{values}", ("cells", got))
-    count = f"{int(differs.sum())} of {differs.size} cells are wrong"
+    wrong = int(differs.sum())
+    count = f"{wrong} of {differs.size} cells {'is' if wrong == 1 else 'are'} wrong"
     message = f"{prefix}{count}, first at {list(where)}: {values}"
     raise Red(message, ("cells", got), side_by_side(got, expected))
 

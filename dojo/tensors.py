@@ -118,7 +118,7 @@ def model_left_alone(model: torch.nn.Module, *, but: tuple[str, ...] = ()) -> It
         ]
         if changed:
             more = f", and {len(changed) - 1} more" if len(changed) > 1 else ""
-            message = f"the {changed[0]} is not as it was before the call{more}"
+            message = f"changed by the call: the {changed[0]}{more}"
             raise Red(message, ("changed", changed))
 
 
