@@ -11,13 +11,13 @@ import difflib
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -30,11 +30,16 @@ LEAVING = (SystemExit, pytest.exit.Exception, pytest.skip.Exception, pytest.xfai
 
 
 class FreshLoader(SourceFileLoader):
-    """Compiles from the source each time: two saves within a second share a stale .pyc."""
+    """Compiles the source as it is now: two saves within a second share a stale .pyc."""
+
+    compiled: ClassVar[dict[tuple[str, bytes], CodeType]] = {}
 
     def get_code(self, fullname: str) -> CodeType:
         path = self.get_filename(fullname)
-        return compile(self.get_data(path), path, "exec", dont_inherit=True)
+        source = self.get_data(path)
+        if (path, source) not in self.compiled:
+            self.compiled[path, source] = compile(source, path, "exec", dont_inherit=True)
+        return self.compiled[path, source]
 
 
 @dataclass
@@ -80,6 +85,13 @@ class Library(MetaPathFinder):
             return None
         loader = FreshLoader(fullname, str(self.path(kata)))
         return importlib.util.spec_from_file_location(fullname, self.path(kata), loader=loader)
+
+    def compile(self, kata: Kata) -> None:
+        """Compile the answer beforehand; what is wrong with it is told when it is imported."""
+        spec = self.find_spec(kata.name)
+        if spec is not None and isinstance(spec.loader, FreshLoader):
+            with suppress(SyntaxError, ValueError, OSError):
+                spec.loader.get_code(kata.name)
 
     def module(self, kata: Kata) -> ModuleType:
         """The imported answer to `kata`; `Red` with one line if it cannot be imported."""

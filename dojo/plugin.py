@@ -37,13 +37,24 @@ def pytest_configure(config: pytest.Config) -> None:
     if instead and not (option.solutions and instead.is_file()):
         raise pytest.UsageError("--answer needs --solutions and a file that exists")
     seed = secrets.randbits(31) if option.kata_seed is None else option.kata_seed
+    before = config.stash.get(STASH, None)
     try:
-        listed = curricula.load(curricula.find_root(config.rootpath))
+        listed = (
+            before.curriculum if before else curricula.load(curricula.find_root(config.rootpath))
+        )
     except curricula.CurriculumError as error:
         raise pytest.UsageError(str(error)) from None
     session = JudgeSession(listed, seed, option.solutions, option.variant, instead)
     config.stash[STASH] = session
     config.add_cleanup(session.close)
+
+
+def warm(config: pytest.Config) -> None:
+    """What every judgement of the collected suites needs anyway: their solutions, compiled."""
+    session = config.stash[STASH]
+    for kata in session.curriculum.katas:
+        if kata.name in session.outcomes:
+            session.answers.compile(kata)
 
 
 def begin_anew(config: pytest.Config) -> None:

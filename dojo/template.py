@@ -52,6 +52,7 @@ class Template:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         sys.stdout.flush()
+        plugin.warm(session.config)
         gc.collect()
         gc.freeze()  # a collection in a fork would copy every page it shares with this process
         request = self.forked()

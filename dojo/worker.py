@@ -230,4 +230,5 @@ def needed_imports(katas: list[Kata]) -> tuple[str, ...]:
     # the first optimizer imports torch's compiler; suites that train say so by a time limit
     trains = "torch.optim" in suites or "mark.timeout" in suites
     compiler = ("torch._dynamo",) if trains else ()
-    return ("numpy", "torch", "dojo.tensors", *vision, *compiler) if torch else ("numpy",)
+    numpy = ("numpy", "numpy.random")
+    return (*numpy, "torch", "dojo.tensors", *vision, *compiler) if torch else numpy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -11,6 +12,9 @@ import pytest
 import data
 from dojo.curriculum import load
 from dojo.table import with_table
+from mutants.__main__ import MEASURED, shares
+from mutants.table import proof_table
+from mutants.table import with_table as with_proofs
 from tests.conftest import ROOT
 
 
@@ -69,3 +73,13 @@ def test_a_kata_without_torch_does_not_import_it():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_the_table_of_proofs_says_what_was_measured():
+    """CONTRIBUTING's table is the one that the measured mutants and the kept texts give."""
+
+    known = json.loads(MEASURED.read_text(encoding="utf-8"))
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = proof_table(load(ROOT), lambda name: shares(known, name))
+    assert with_proofs(text, table) == text
+    assert set(known) == {kata.name for kata in load(ROOT).katas}

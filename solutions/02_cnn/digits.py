@@ -494,13 +494,6 @@ def shuffled_apart(model, images, labels, generator):
 
 
 @wrong(fit_digits)
-def only_images_shuffled(model, images, labels, generator):
-    """only the images are shuffled: the labels stand in the old order"""
-    order = torch.randperm(len(labels), generator=generator)
-    return _fit(model, images[order], labels, _drawn(labels, generator))
-
-
-@wrong(fit_digits)
 def labels_one_on(model, images, labels, generator):
     """the labels are moved on by one: a 3 is taught to be a 4"""
     return _fit(model, images, (labels + 1) % 10, _drawn(labels, generator))
