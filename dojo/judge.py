@@ -24,7 +24,10 @@ GRACE = 2.0  # seconds beyond a test's own limit, before it is ended from outsid
 LOOK = 0.05  # seconds between two looks at the memory
 # Only the plugins that judging needs: others that happen to be installed cost seconds, and
 # each of pytest's own that is left out some milliseconds of import or garbage collection.
-UNUSED = "cacheprovider doctest faulthandler junitxml legacypath logging pastebin unittest unraisableexception"
+UNUSED = (
+    "cacheprovider doctest faulthandler junitxml legacypath logging pastebin unittest "
+    "unraisableexception"
+)
 OPTIONS = (
     *("-p", "pytest_timeout", "-p", "dojo.limits"),
     *(word for name in UNUSED.split() for word in ("-p", f"no:{name}")),
