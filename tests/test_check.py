@@ -90,3 +90,41 @@ def test_a_new_kata_in_four_steps(house):
     found = house.command("check", "doubled").stdout
     assert "1 wrong answers, at least 3 are wanted" in found
     assert "reference" not in found
+
+
+def test_texts_are_kept_and_compared(house):
+    """The wording counts and that every mistake has its text; numbers may differ by machine."""
+    kept = house.root / "tests" / "texts" / "row_sums.txt"
+    kept.parent.mkdir(parents=True)
+    run = house.command("check", "row_sums", "--kata-seed", "1")
+    assert "the text of averaged is not kept yet" in run.stdout
+    assert house.command("check", "row_sums", "--renew-texts").returncode == 0
+    text = kept.read_text()
+    assert "== averaged\n" in text
+    assert "looks like: the cells are averaged" in " ".join(text.split())
+    kept.write_text(text.replace("expected 6", "expected 7.25"))
+    run = house.command("check", "row_sums", "--kata-seed", "1")
+    assert run.returncode == 0, run.stdout
+    kept.write_text(text.replace("averaged instead", "meant instead") + "\n== lost\n  text\n")
+    run = house.command("check", "row_sums", "--kata-seed", "1")
+    assert run.returncode == 1
+    assert "averaged is told otherwise than before" in run.stdout
+    assert "no mistake lost is left" in run.stdout
+    assert house.command("check", "row_sums").returncode == 0  # other inputs, other texts
+
+
+def test_a_mistake_is_named_in_its_first_failure_or_in_a_whole_run(house):
+    """-x is enough where the first failure names it; the text kept is that of the last run."""
+    run = house.command("check", "row_sums", "--texts")
+    assert run.returncode == 0, run.stdout
+    assert run.stdout.count("looks like:") >= 3
+
+
+def test_minus_x_is_recorded_and_told(house):
+    """pytest leaves at the first failure; the kata is judged all the same."""
+    house.solve("row_sums")
+    kata = house.kata("row_sums")
+    kata.stub.write_text(kata.stub.read_text().replace("grid.sum(1)", "grid.mean(1)"))
+    run = house.run("pytest", "-x", "katas/01_toys/test_row_sums.py")
+    assert "row_sums is red" in run.stdout
+    assert [row["verdict"] for row in house.records("row_sums")] == ["red"]
