@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
+from collections.abc import Iterator
 
 from dojo import golden
+from dojo.check import Proof
 from dojo.check import check as prove
 from dojo.cli import UsageError
 from dojo.curriculum import FILE, Curriculum, Kata
@@ -75,7 +78,7 @@ def check(curriculum: Curriculum, options: argparse.Namespace) -> int:
     katas = _chosen(curriculum, options.kata)
     faulty = 0
     seed = golden.SEED if options.renew_texts else options.kata_seed
-    for proof in prove(curriculum, katas, options.stubs, seed):
+    for proof in _with_a_bar(prove(curriculum, katas, options.stubs, seed), len(katas)):
         if options.renew_texts:
             golden.write(proof.kata, proof.texts)
         elif seed == golden.SEED and not options.stubs and not proof.faults:
@@ -92,6 +95,18 @@ def check(curriculum: Curriculum, options: argparse.Namespace) -> int:
         print(f"FAIL {stray} belongs to no line of {FILE.as_posix()}")
     print(f"{len(katas) - faulty} of {len(katas)} katas stand")
     return 1 if faulty or strays else 0
+
+
+def _with_a_bar(proofs: Iterator[Proof], total: int) -> Iterator[Proof]:
+    """On a terminal a bar below the lines shows how far it is."""
+    try:
+        from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
+    except ImportError:
+        yield from proofs
+        return
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, disable=not sys.stdout.isatty(), transient=True) as bar:
+        yield from bar.track(proofs, total, description="katas")
 
 
 def _chosen(curriculum: Curriculum, names: list[str]) -> list[Kata]:

@@ -11,14 +11,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from dojo import golden, kept
 from dojo.answers import Library
 from dojo.bank import Bank, Variant
 from dojo.curriculum import Curriculum, Kata
+from dojo.diagnose import Replay, name_mistakes
 from dojo.explain import Red
 from dojo.judge import Job, Judgement
-from dojo.results import GREEN
+from dojo.results import GREEN, PASSED, Result
 from dojo.stub import StubError, stub_text
 from dojo.worker import Worker, needed_imports
 
@@ -60,10 +62,13 @@ def check(
             bank = _static_faults(proof, library)
             if bank is not None:
                 proof.variants = list(bank.variants)
-                jobs = _jobs(proof, bank, secrets.randbits(31) if seed is None else seed)
                 with tempfile.TemporaryDirectory(prefix="kata-replays-") as folder:
                     os.environ[kept.VARIABLE] = folder
-                    _run(proof, jobs[:1] if stubs_only else jobs, worker)
+                    if stubs_only:
+                        _run(proof, [((), _stub(proof))], worker)
+                    else:
+                        drawn = secrets.randbits(31) if seed is None else seed
+                        _prove(proof, bank, drawn, worker)
             order = [variant.name for variant in proof.variants]
             proof.texts = {name: proof.texts[name] for name in order if name in proof.texts}
             proof.seconds = time.perf_counter() - began
@@ -122,14 +127,39 @@ def _example_faults(kata: Kata, bank: Bank) -> list[str]:
     return faults
 
 
-FIRST = "-x"  # enough for a wrong answer: what names it there names it in a whole run as well
+FIRST = ("-x", "--no-diagnosis")
 Rule = Callable[[Judgement], str]
 Work = tuple[tuple[str, ...], Rule]
 
 
-def _jobs(proof: Proof, bank: Bank, seed: int) -> list[Work]:
-    """The options of every run, the stub's first, and what is at fault with its judgement."""
+def _prove(proof: Proof, bank: Bank, seed: int, worker: Worker) -> None:
+    """Judge the stub, the reference, all variants.
 
+    A wrong answer runs to its first failure. What each gave there is enough to name it: one
+    that passes this test, or failed in an earlier one, gives something else. An answer that
+    cannot be told from another so early is judged as a whole, with the learner's own diagnosis.
+    """
+    # one seed for all, so that what one process found serves the others
+    same: tuple[str, ...] = ("--solutions", "--kata-seed", str(seed))
+    first: dict[str, Result] = {}
+    jobs: list[Work] = [((), _stub(proof)), (same, partial(_not_green, "the reference"))]
+    for variant in bank.variants:
+        options = (*same, "--variant", variant.name)
+        if variant.kind == "wrong":
+            jobs.append(((*options, *FIRST), _red_at_first(variant, first)))
+        else:
+            jobs.append((options, partial(_not_green, f"right answer {variant.name}")))
+    _run(proof, jobs, worker)
+    whole: list[Work] = []
+    for variant in bank.of_kind("wrong"):
+        if variant.name in first:
+            proof.texts[variant.name] = golden.text_of(_named(variant, first, bank))
+            if variant.sentence not in " ".join(proof.texts[variant.name].split()):
+                whole.append(((*same, "--variant", variant.name), _red_and_named(proof, variant)))
+    _run(proof, whole, worker)
+
+
+def _stub(proof: Proof) -> Rule:
     def stub(judgement: Judgement) -> str:
         outcome = judgement.outcome
         proof.tests = outcome.total
@@ -138,33 +168,49 @@ def _jobs(proof: Proof, bank: Bank, seed: int) -> list[Work]:
             return f"the stub: {outcome.passed} of {outcome.total} pass {outcome.ended}".rstrip()
         return f"the stub fails {odd[0].name} otherwise: {odd[0].message}" if odd else ""
 
-    jobs: list[Work] = [((), stub)]
-    # one seed for all, so that what one process replayed serves the others
-    same: tuple[str, ...] = ("--solutions", "--kata-seed", str(seed))
-    jobs.append((same, lambda judgement: _not_green("the reference", judgement)))
-    for variant in bank.variants:
-        options = (*same, "--variant", variant.name)
-        options += (FIRST,) if variant.kind == "wrong" else ()
-        jobs.append((options, _rule(proof, variant)))
-    return jobs
+    return stub
 
 
-def _rule(proof: Proof, variant: Variant) -> Rule:
-    def wrong(judgement: Judgement) -> str:
-        first = judgement.outcome.first
-        if first is not None:
-            proof.texts[variant.name] = golden.text_of(first)
-        if judgement.outcome.verdict == GREEN:
+def _red_at_first(variant: Variant, first: dict[str, Result]) -> Rule:
+    """Keeps the first failure with what was observed in it."""
+
+    def red(judgement: Judgement) -> str:
+        outcome = judgement.outcome
+        if outcome.verdict == GREEN:
             return f"wrong answer {variant.name} passes every test"
-        if judgement.outcome.ended:
-            return f"wrong answer {variant.name}: {judgement.outcome.ended}"
+        if outcome.ended or outcome.first is None:
+            return f"wrong answer {variant.name}: {outcome.ended or 'not all tests ran'}"
+        name = outcome.first.name
+        first[variant.name] = kept.found(name, variant.name) or outcome.first
+        return ""
+
+    return red
+
+
+def _named(variant: Variant, first: dict[str, Result], bank: Bank) -> Result:
+    """The variant's first failure with the diagnosis of it, by what the others gave."""
+    result = first[variant.name]
+
+    def again(other: Variant) -> Result:
+        theirs = first.get(other.name)
+        return theirs if theirs and theirs.name == result.name else Result(result.name, PASSED)
+
+    targets = frozenset(other.target for other in bank.variants)
+    name_mistakes([Replay(result, again, asked=targets)], bank)
+    return result
+
+
+def _red_and_named(proof: Proof, variant: Variant) -> Rule:
+    def named(judgement: Judgement) -> str:
+        first = judgement.outcome.first
+        if judgement.outcome.ended or first is None:
+            return f"wrong answer {variant.name}: {judgement.outcome.ended or 'it is green'}"
+        proof.texts[variant.name] = golden.text_of(first)
         if variant.sentence not in " ".join(judgement.printed.split()):
             return f"wrong answer {variant.name} is red, but its sentence is not printed"
         return ""
 
-    if variant.kind == "wrong":
-        return wrong
-    return lambda judgement: _not_green(f"right answer {variant.name}", judgement)
+    return named
 
 
 def _not_green(who: str, judgement: Judgement) -> str:
@@ -177,23 +223,15 @@ def _not_green(who: str, judgement: Judgement) -> str:
 
 
 def _run(proof: Proof, jobs: list[Work], worker: Worker) -> None:
-    """Run the jobs, a few at a time.
-
-    A wrong answer that its first failure does not name is judged once more as a whole.
-    """
+    """Run the jobs, a few at a time."""
     waiting = list(reversed(jobs))
-    running: list[tuple[Job, Work]] = []
+    running: list[tuple[Job, Rule]] = []
     while waiting or running:
         while waiting and len(running) < PARALLEL:
-            work = waiting.pop()
-            running.append((Job(proof.kata, work[0], start=worker), work))
+            options, rule = waiting.pop()
+            running.append((Job(proof.kata, options, start=worker), rule))
         for entry in list(running):
-            job, (options, rule) = entry
-            if not job.ended(0.02):
-                continue
-            running.remove(entry)
-            fault = rule(job.finish())
-            if fault and FIRST in options:
-                waiting.append((tuple(o for o in options if o != FIRST), rule))
-            elif fault:
-                proof.faults.append(fault)
+            job, rule = entry
+            if job.ended(0.01):
+                running.remove(entry)
+                proof.faults += filter(None, [rule(job.finish())])

@@ -23,7 +23,7 @@ from dojo.diagnose import Replay, name_mistakes
 from dojo.explain import Red
 from dojo.failure import Blocked, explain, is_stub_error
 from dojo.guard import ToolGuard, no_way_out
-from dojo.kept import kept
+from dojo.kept import keep, kept
 from dojo.needs import blocked_by
 from dojo.report import verdict_lines
 from dojo.results import GREEN, PASSED, Outcome, Result
@@ -37,12 +37,13 @@ class JudgeSession:
 
     def __init__(
         self, curriculum: Curriculum, seed: int, solutions: bool = False,
-        variant: str | None = None, instead: Path | None = None,
+        variant: str | None = None, instead: Path | None = None, diagnosis: bool = True,
     ):  # fmt: skip
         self.curriculum = curriculum
         self.seed = seed
         self.solutions = solutions
         self.variant = variant
+        self.diagnosis = diagnosis
         self.library = Library(curriculum, solutions, instead)
         plain = solutions and instead is None
         self.answers = self.library if plain else Library(curriculum, solutions=True)
@@ -147,6 +148,8 @@ class JudgeSession:
                 explain(error, kata, str(self.library.path(kata)), result)
             if result.cause == "timeout":
                 self.stopped[kata.name] = "not run: an earlier test ran into the time limit"
+        if self.variant:
+            keep(item.name, self.variant, result)
         self.outcome(kata).results[item.name] = result
         arguments = {n: v for n, v in item.funcargs.items() if n in _names(item.function)}
         again = self._replayer(kata, item, arguments)
@@ -186,7 +189,7 @@ class JudgeSession:
         outcome = self.outcome(kata)
         outcome.seconds = sum(result.seconds for result in outcome.results.values())
         replays = self.replays.pop(kata.name, [])
-        if any(replay.result.observed is not None for replay in replays):
+        if self.diagnosis and any(replay.result.observed is not None for replay in replays):
             events.send("judged", kata=kata.name, outcome=outcome)  # the name may take a while
             bank = self._bank(kata)
             if bank is not None:

@@ -20,16 +20,35 @@ def kept(test: str, variant: str, make: Callable[[], Result]) -> Result:
 
     All processes that share a folder judge the same kata with the same seed.
     """
-    folder = os.environ.get(VARIABLE)
-    if not folder:
-        return make()
-    path = Path(folder, hashlib.sha256(f"{test}\n{variant}".encode()).hexdigest())
-    with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError):
-        return pickle.loads(path.read_bytes())
-    result = make()
+    result = found(test, variant)
+    if result is None:
+        result = make()
+        keep(test, variant, result)
+    return result
+
+
+def keep(test: str, variant: str, result: Result) -> None:
+    """Put it into the folder, if there is one."""
+    path = _path(test, variant)
+    if path is None:
+        return
     with contextlib.suppress(Exception):  # an observation that cannot be pickled is not kept
         data = pickle.dumps(result)
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             file.write(data)
         os.replace(file.name, path)
-    return result
+
+
+def found(test: str, variant: str) -> Result | None:
+    """What the folder has of it."""
+    path = _path(test, variant)
+    if path is not None:
+        with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError):
+            return pickle.loads(path.read_bytes())
+    return None
+
+
+def _path(test: str, variant: str) -> Path | None:
+    folder = os.environ.get(VARIABLE)
+    name = hashlib.sha256(f"{test}\n{variant}".encode()).hexdigest()
+    return Path(folder, name) if folder else None

@@ -26,6 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--variant", metavar="NAME", help="with --solutions: judge this other answer")
     group.addoption("--answer", metavar="FILE", help="with --solutions: judge this file, named "
                     "as its kata is, in place of the reference")  # fmt: skip
+    group.addoption("--no-diagnosis", action="store_true", help="do not look for the mistake")
     group.addoption("--kata-seed", type=int, metavar="N", help="repeat a run's random inputs")
 
 
@@ -44,7 +45,9 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     except curricula.CurriculumError as error:
         raise pytest.UsageError(str(error)) from None
-    session = JudgeSession(listed, seed, option.solutions, option.variant, instead)
+    session = JudgeSession(
+        listed, seed, option.solutions, option.variant, instead, not option.no_diagnosis
+    )
     config.stash[STASH] = session
     config.add_cleanup(session.close)
 
