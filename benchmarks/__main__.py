@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dojo.answers import Library
+from dojo.check import FIRST
 from dojo.curriculum import Curriculum, Kata, load
 from dojo.judge import ColdProcess, Job
 from dojo.store import Store
@@ -149,13 +150,14 @@ def saves(curriculum: Curriculum, options: argparse.Namespace) -> None:
 
 
 def bank(curriculum: Curriculum, options: argparse.Namespace) -> None:
-    """Every n-th answer of chapter 01's bank, judged warm and cold, two at a time."""
+    """Every n-th answer of chapter 01's bank, judged as the proof does, two at a time."""
     library = Library(curriculum, solutions=True)
     jobs: list[tuple[Kata, tuple[str, ...]]] = []
     katas = curriculum.in_chapter(curriculum.katas[0].chapter)
     for kata in katas:
-        options_of = [("--solutions", "--variant", v.name) for v in library.bank(kata).variants]
-        jobs += [(kata, each) for each in options_of]
+        for variant in library.bank(kata).variants:
+            first = FIRST if variant.kind == "wrong" else ()
+            jobs.append((kata, ("--solutions", "--variant", variant.name, *first)))
     chosen = jobs[:: options.every]
     os.environ |= {"KATA_NO_RECORD": "1", "OMP_NUM_THREADS": "1"}
     began = time.perf_counter()
