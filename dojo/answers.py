@@ -24,7 +24,7 @@ import pytest
 from dojo import bank
 from dojo.curriculum import Curriculum, Kata
 from dojo.explain import Red, call_text, raised_text, signature_of
-from dojo.guard import untouched_arguments
+from dojo.guard import same_grad_mode, untouched_arguments
 
 LEAVING = (SystemExit, pytest.exit.Exception, pytest.skip.Exception, pytest.xfail.Exception)
 
@@ -174,7 +174,7 @@ class answer:  # noqa: N801 - reads as a verb in a suite: conv2d = answer("conv2
         current.call = call_text(self.__name__, target, args, kwargs)
         _accepts(self.__name__, target, args, kwargs)
         try:
-            with library.importing(), untouched_arguments(target, args, kwargs):
+            with library.importing(), untouched_arguments(target, args, kwargs), same_grad_mode():
                 return target(*args, **kwargs)
         except LEAVING as error:
             raise Red(

@@ -162,3 +162,24 @@ def _tensor_state(value: Any) -> Any:
     if not plain.dtype.is_floating_point or plain.dtype.itemsize > 2:
         return (*own, plain.numpy().tobytes())
     return (*own, plain.float().numpy().tobytes())
+
+
+@contextmanager
+def same_grad_mode() -> Iterator[None]:
+    """Autograd is on or off for the whole program: an answer gives it back as it was."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    before = torch.is_grad_enabled()
+    try:
+        yield
+    finally:
+        after = torch.is_grad_enabled()
+        torch.set_grad_enabled(before)
+        if after != before:
+            words = {True: "on", False: "off"}
+            raise Red(
+                f"autograd was {words[before]} before the call and is {words[after]} after it",
+                ("autograd", after),
+            )

@@ -133,6 +133,8 @@ class JudgeSession:
             # torch.manual_seed also queues a call, with a stack trace, for a GPU to come: 3 ms
             sys.modules["torch"].default_generator.manual_seed(self.seed)
             sys.modules["torch"].set_grad_enabled(True)
+            # the tensors are small: threads that wait for each other would only take time
+            sys.modules["torch"].set_num_threads(1)
 
     def result(
         self, kata: Kata, item: pytest.Function, error: BaseException | None, report: Any

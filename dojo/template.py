@@ -62,8 +62,6 @@ class Template:
         _print_to(request["printed"], session.config)
         os.environ.update(request["environment"])
         vars(session.config.option).update(vars(split(request["arguments"])[0]))
-        if "torch" in sys.modules:
-            sys.modules["torch"].set_num_threads(self.threads)
         plugin.begin_anew(session.config)
 
     def run(self, arguments: list[str]) -> int:
@@ -71,10 +69,8 @@ class Template:
         with tempfile.TemporaryFile() as out, open(os.devnull) as null:
             for stream, file in ((0, null), (1, out), (2, out)):
                 os.dup2(file.fileno(), stream)
-        self.threads = 1
         if torch := sys.modules.get("torch"):
             # a pool of threads that a suite starts while it is collected does not live in a fork
-            self.threads = torch.get_num_threads()
             torch.set_num_threads(1)
         return int(pytest.main(split(arguments)[1], plugins=[self]))
 

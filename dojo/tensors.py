@@ -79,6 +79,8 @@ def _model_state(model: torch.nn.Module) -> dict[tuple[str, str], Any]:
         at = f"model.{name}" if name else "model"
         state["mode", at] = module.training
         state["hooks", at] = [list(v) for k, v in vars(module).items() if k.endswith("_hooks")]
+        if type(module).__module__.startswith("torch.nn."):  # others may count their calls
+            state["settings", at] = _settings(module)
     for name, value in model.named_parameters():
         at = f"model.{name}"
         state["weight", at] = (id(value), value.detach().clone())
@@ -87,6 +89,13 @@ def _model_state(model: torch.nn.Module) -> dict[tuple[str, str], Any]:
     for name, buffer in model.named_buffers():
         state["buffer", f"model.{name}"] = (id(buffer), buffer.clone())
     return state
+
+
+def _settings(module: torch.nn.Module) -> dict[str, str]:
+    """What a layer was built with (p, momentum ...), and whatever else was hung on it."""
+    own = {k: v for k, v in vars(module).items() if not k.startswith("_") and k != "training"}
+    plain = (int, float, str, tuple, type(None))
+    return {k: repr(v) if isinstance(v, plain) else type(v).__name__ for k, v in own.items()}
 
 
 def _alike(before: Any, after: Any) -> bool:
@@ -103,8 +112,8 @@ def _alike(before: Any, after: Any) -> bool:
 def model_left_alone(model: torch.nn.Module, *, but: tuple[str, ...] = ()) -> Iterator[None]:
     """Modes, hooks, weights, buffers, requires_grad and .grad are as before, whatever happens.
 
-    `but` names the kinds that may change: "mode", "hooks", "weight", "requires_grad", ".grad",
-    "buffer".
+    `but` names the kinds that may change: "mode", "hooks", "settings", "weight",
+    "requires_grad", ".grad", "buffer".
     """
     before = _model_state(model)
     try:
@@ -120,6 +129,15 @@ def model_left_alone(model: torch.nn.Module, *, but: tuple[str, ...] = ()) -> It
             more = f", and {len(changed) - 1} more" if len(changed) > 1 else ""
             message = f"changed by the call: the {changed[0]}{more}"
             raise Red(message, ("changed", changed))
+
+
+def own_work(model: torch.nn.Module, library: str = "torchvision") -> None:
+    """Neither the model nor a part of it is a class of `library`, or one that inherits from it."""
+    kinds = {kind for module in model.modules() for kind in type(module).__mro__}
+    named = sorted(kind.__name__ for kind in kinds if kind.__module__.startswith(library))
+    if named:
+        told = f"{', '.join(named)} of {library} inside: build it yourself"
+        raise Red(told, ("own work", named))
 
 
 def same_state(model: torch.nn.Module, wanted: dict[str, tuple[int, ...]], who: str) -> None:

@@ -103,6 +103,12 @@ def test_every_window_of_a_larger_picture_is_judged_by_itself(rng, height):
         judge(f"a {width}x{height} block at [{left}, {top}] in (13, 10)", image.T)
 
 
+@pytest.mark.parametrize("second", [(0, 3, 1, 4), (3, 1, 4, 2), (4, 4, 5, 5)])
+def test_two_corners_in_one_window(second):
+    """One is enough, two are no less: a window counts no corners."""
+    judge("two single bright cells", picture((5, 6), (1, 1, 2, 2), second))
+
+
 @pytest.mark.parametrize("dtype", ["int64", "int32", "float32", "float64"])
 def test_two_blocks_far_apart_in_integers_or_floats(dtype):
     """Each block has its corner; cells of 0 and 1 may be integers or floats."""

@@ -52,6 +52,13 @@ def test_any_shapes_that_fit(rng, image_shape, kernel_shape):
     same(correlate2d(image, kernel), (windows(image, kernel) * kernel).sum((2, 3)))
 
 
+def test_images_and_kernels_may_be_views(rng):
+    """A transposed array, every second row, a picture read backwards: what counts are the cells."""
+    image, kernel = rng.standard_normal((9, 14)), rng.standard_normal((3, 4))
+    for one, other in [(image.T, kernel), (image[::2], kernel.T), (image[:, ::-1], kernel[::-1])]:
+        same(correlate2d(one, other), (windows(one, other) * other).sum((2, 3)))
+
+
 def test_it_is_linear_in_the_image_and_in_the_kernel(rng):
     """Twice the image gives twice the map, and the map of a sum is the sum of the maps."""
     one, two = rng.standard_normal((2, 6, 8))

@@ -105,6 +105,16 @@ def test_a_blur_is_a_mean_over_its_square(size):
            ("cells", kernel))  # fmt: skip
 
 
+@pytest.mark.parametrize("size", [2, 3])
+def test_a_blur_is_the_same_each_time(size):
+    """Asked twice it gives the same cells, also after somebody wrote into the first ones."""
+    first = kernel_of("box_blur", size, size=size)
+    first[:] = 7.0
+    total = kernel_of("box_blur", size, size=size).sum()
+    message = f"the second box_blur({size}) adds up to {total:.5g}, expected 1"
+    expect(abs(total - 1) <= 1e-5, message, total)
+
+
 @pytest.mark.parametrize("size", [0, -1, -3])
 def test_a_blur_without_cells_is_refused(size):
     """The smallest blur has size 1; anything below is refused with a ValueError."""

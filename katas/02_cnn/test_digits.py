@@ -19,15 +19,8 @@ MODES = pytest.mark.parametrize("modes", ["train", "eval", "mixed"])
 
 @pytest.fixture(autouse=True, scope="module")
 def steady():
-    """One thread: two that wait for each other use up processor time on a busy machine.
-
-    The first optimizer imports torch's compiler for a second: no test should be slow for that.
-    """
+    """The first optimizer imports torch's compiler: no test should be slow for that."""
     torch.optim.SGD([torch.zeros(1, requires_grad=True)], 1.0)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class Broken(Exception):

@@ -166,6 +166,21 @@ def test_modules_functions_and_formulas(rng, activation):
     close(gradient_survival(activation, 3, x), survival(*TANH[1:], 3, x))
 
 
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+def test_a_module_keeps_its_mode(training):
+    """It is asked as it is, and comes back as it was."""
+    module = torch.nn.Sequential(torch.nn.Tanh(), torch.nn.Hardtanh(-2.0, 2.0)).train(training)
+    gradient_survival(module, 2, 0.3)
+    modes = [m.training for m in module.modules()]
+    expect(modes == [training] * 3, f"the modes were {training} and are {modes}", modes)
+
+
+def test_two_activations_of_one_name_are_two():
+    """What was measured for one says nothing about another."""
+    close(gradient_survival(lambda t: 3 * t, 2, 0.5), 9.0)
+    close(gradient_survival(lambda t: t / 2, 2, 0.5), 0.25)
+
+
 @pytest.mark.parametrize("depth", [-1, -4])
 def test_a_negative_depth_is_refused(depth):
     """There is no chain of fewer than 0 layers: refused with a ValueError."""

@@ -18,9 +18,9 @@ def make_stack(depth: int, width: int, residual: bool) -> nn.Module:
     All convolutions, the stem's too, count towards the depth, each has a BN of its own, and
     the skips bring no weights: the tensors in the state_dict of either kind have the same
     shapes. The layers are nn.Conv2d (a bias is up to you), nn.BatchNorm2d and nn.Linear, their
-    names are free. Every BN begins with scale 1 and shift 0, as torch makes it. Initial weights
-    come from torch's default generator, which goes on from where it stands: seeded alike two
-    stacks are alike, built one after the other they differ.
+    names are free. Every BN begins with scale 1 and shift 0, and the other weights as torch
+    makes them, or in another usual way. They come from torch's default generator, which goes on
+    from where it stands: seeded alike two stacks are alike, one after the other they differ.
 
     Shapes:
         depth: odd, from 3 on; width: from 1 on

@@ -9,7 +9,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from dojo.checks import answer, expect, refuses, same
-from dojo.tensors import normal, same_gradients, same_state
+from dojo.tensors import normal, own_work, same_gradients, same_state
 
 BasicBlock = answer("BasicBlock")
 
@@ -71,6 +71,11 @@ def test_the_layers_have_the_names_and_shapes_of_torchvisions():
     """conv1, bn1, conv2, bn2, and downsample.0 and .1 where x must be projected; no biases."""
     for sizes in KINDS:
         built(*sizes)
+
+
+def test_it_is_a_block_of_your_own():
+    """torchvision's block, also one that inherits from it, is no answer."""
+    own_work(BasicBlock(6, 10, 2))
 
 
 @pytest.mark.parametrize("sizes", KINDS)

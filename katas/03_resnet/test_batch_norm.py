@@ -39,7 +39,7 @@ def twins(rng, channels, dtype=torch.float32, **settings):
 def spread(rng, *shape, dtype=torch.float32):
     """Every channel with a mean and a deviation of its own, the first one hardly varying."""
     deviation = torch.linspace(1.0, 3.0, shape[1], dtype=dtype)
-    deviation[0] = 0.004
+    deviation[0] = 0.05
     mean = normal(rng, shape[1], dtype=dtype)
     return normal(rng, *shape, dtype=dtype) * deviation[:, None, None] + mean[:, None, None]
 
@@ -110,6 +110,23 @@ def test_several_batches_are_remembered(rng, momentum):
         kept_as(layer, oracle, f"after batch {batch}")
     x = spread(rng, 1, 3, 2, 5)
     same(layer.eval()(x).detach(), oracle.eval()(x).detach(), tolerance=1e-4)
+
+
+def test_eps_is_not_remembered(rng):
+    """It steadies the division alone: the running variance is that of the numbers."""
+    layer, oracle = twins(rng, 3, eps=0.5)
+    x = spread(rng, 4, 3, 2, 5)
+    layer(x), oracle(x)
+    kept_as(layer, oracle, "after a batch with eps 0.5")
+
+
+def test_statistics_are_kept_without_a_graph_too(rng):
+    """Under no_grad a layer in train measures and remembers all the same."""
+    layer, oracle = twins(rng, 3)
+    x = spread(rng, 4, 3, 2, 5)
+    with torch.no_grad():
+        same(layer(x), oracle(x), tolerance=1e-4)
+    kept_as(layer, oracle, "after a batch under no_grad")
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from dojo.checks import answer, expect, refuses, same
-from dojo.tensors import normal, same_state
+from dojo.tensors import normal, own_work, same_state
 
 Bottleneck = answer("Bottleneck")
 
@@ -81,6 +81,11 @@ def test_without_a_stride_the_size_stays():
     """The stride is 1 unless another is given."""
     shape = tuple(Bottleneck(6, 3)(torch.ones(2, 6, 5, 8)).shape)
     expect(shape == (2, 12, 5, 8), f"{shape} comes out of (2, 6, 5, 8), expected (2, 12, 5, 8)")
+
+
+def test_it_is_a_block_of_your_own():
+    """torchvision's block, also one that inherits from it, is no answer."""
+    own_work(Bottleneck(6, 3, 2))
 
 
 def test_the_size_is_divided_by_the_stride_and_rounded_up(rng):

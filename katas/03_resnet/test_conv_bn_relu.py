@@ -64,6 +64,15 @@ def test_stride_1_keeps_the_size(kernel):
     expect(shape == (3, 4, 9, 8), f"{came}, expected (3, 4, 9, 8)", (kernel, shape))
 
 
+def test_unless_told_otherwise_it_is_3x3_and_keeps_the_size():
+    """conv_bn_relu(2, 4) has a kernel_size of 3 and a stride of 1."""
+    unit, conv, _ = checked(2, 4)
+    kernel, shape = tuple(conv.weight.shape[2:]), tuple(unit(torch.ones(3, 2, 9, 8)).shape)
+    got = f"conv_bn_relu(2, 4) has a kernel of {kernel[0]}x{kernel[1]} and makes {shape} of "
+    wanted = got + "(3, 2, 9, 8), expected 3x3 and (3, 4, 9, 8)"
+    expect((kernel, shape) == ((3, 3), (3, 4, 9, 8)), wanted, (kernel, shape))
+
+
 @pytest.mark.parametrize("kernel", [3, 1, 5, (5, 1)])
 @pytest.mark.parametrize("size", [(9, 8), (6, 7)])
 def test_stride_2_halves_the_size_and_rounds_up(size, kernel):

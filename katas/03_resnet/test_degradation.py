@@ -156,7 +156,9 @@ def test_every_bn_begins_with_scale_1_and_shift_0(residual):
     for place, module in enumerate(m for m in built(5, 4, residual)[1]
                                    if isinstance(m, nn.BatchNorm2d)):  # fmt: skip
         for name, value in (("weight", 1.0), ("bias", 0.0)):
-            got = getattr(module, name).detach()
+            got = getattr(module, name)
+            expect(got is not None, f"BN {place} of a new stack has no {name}", name)
+            got = got.detach()
             same(got, torch.full((4,), value), what=f"the {name} of BN {place} in a new stack")
 
 

@@ -99,12 +99,16 @@ def test_bn_may_be_in_training(rng):
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
-def test_conv_and_bn_stay_as_they_are(rng, training):
-    """Weights, statistics, modes: the two can be trained on."""
-    conv, bn = layers(rng, 2, 3, 2)
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
+@pytest.mark.parametrize("affine", [True, False], ids=["affine", "not affine"])
+def test_conv_and_bn_stay_as_they_are(rng, bias, affine, training):
+    """Weights, statistics, modes, .grad and hooks: the two can be trained on."""
+    conv, bn = layers(rng, 2, 3, 2, bias=bias, affine=affine)
     both = nn.ModuleList([conv, bn])
+    bn(conv(normal(rng, 4, 2, 5, 6))).square().sum().backward()
     for module in (conv, bn):
         module.training = training
+        module.register_forward_hook(lambda *_: None)
     with model_left_alone(both):
         folded(conv, bn)
 
@@ -118,6 +122,14 @@ def test_the_new_layer_shares_no_weights(rng):
     with model_left_alone(both), torch.no_grad():
         for parameter in one.parameters():
             parameter.fill_(9.0)
+
+
+def test_it_folds_anew_each_time(rng):
+    """The same two layers after more training: another fold, and a layer of its own."""
+    conv, bn = layers(rng, 2, 3, 2)
+    folded(conv, bn)
+    bn.running_mean.add_(3.0)
+    agrees(conv, bn, normal(rng, 2, 2, 4, 5))
 
 
 def test_it_can_be_trained(rng):
@@ -139,8 +151,10 @@ def test_a_bn_without_running_statistics_is_refused():
     refuses(fold_bn, nn.Conv2d(2, 3, 2), bn, because="a bn without running statistics")
 
 
+@pytest.mark.parametrize("affine", [True, False], ids=["affine", "not affine"])
 @pytest.mark.parametrize("channels", [1, 2, 4])
-def test_a_bn_of_other_channels_is_refused(channels):
+def test_a_bn_of_other_channels_is_refused(channels, affine):
     """bn counts what comes out of conv."""
     because = f"a bn of {channels} channels, conv gives 3"
-    refuses(fold_bn, nn.Conv2d(2, 3, 2), nn.BatchNorm2d(channels), because=because)
+    bn = nn.BatchNorm2d(channels, affine=affine)
+    refuses(fold_bn, nn.Conv2d(2, 3, 2), bn, because=because)

@@ -21,7 +21,7 @@ class Net(nn.Module):
         self.scale = nn.Parameter(torch.tensor(1.5))
         self.stem = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3) if norm else nn.ReLU())
         self.deep = nn.Sequential(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout(0.5)), nn.Flatten())
-        self.fc2 = nn.Linear(24, 6)
+        self.fc2 = nn.Sequential(nn.Linear(24, 6), nn.Dropout(0.5))
         if not first:
             self.fc = self.made()
 

@@ -156,6 +156,7 @@ def test_the_files_own_head_does_not_matter(prefix, head):
     ({"conv1.weight": (64, 3, 3, 3)}, "a 3x3 conv1.weight"),
     ({"layer2.0.bn1.running_mean": (64,)}, "a running_mean of 64 where 128 are needed"),
     ({"layer1.0.conv1.weight": (64, 64, 1, 1)}, "a 1x1 convolution from resnet50"),
+    ({"conv1.weight": (3, 64, 7, 7)}, "a conv1.weight with inputs first"),
 ])  # fmt: skip
 def test_a_tensor_that_does_not_fit_is_refused_by_name(changed, why):
     """Missing, too much or of another shape: a ValueError whose text holds its name."""
@@ -209,6 +210,15 @@ def test_at_least_one_class(classes):
         refuses(
             load_backbone, saved(without_numbers({})), classes, because=f"num_classes {classes}"
         )
+
+
+def test_all_of_the_model_can_be_trained():
+    """What is frozen is somebody else's choice: every parameter requires a gradient."""
+    with offline(), torch.device("meta"):
+        model = load_backbone(saved(without_numbers({})), 5)
+    frozen = [name for name, p in model.named_parameters() if not p.requires_grad]
+    expect(not frozen, f"{len(frozen)} parameters require no gradient: {', '.join(frozen[:2])} ...",
+           frozen)  # fmt: skip
 
 
 def test_one_class_is_enough():

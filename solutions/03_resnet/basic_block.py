@@ -182,6 +182,17 @@ class _Block(BasicBlock):
 
 
 @wrong(BasicBlock)
+def torchvisions_own(in_channels, out_channels, stride=1):
+    """torchvision's own block is handed out: here it is to be built"""
+    from dojo import vision  # noqa: F401 - before torchvision, which it lets be imported
+    from torchvision.models import resnet  # isort: skip
+
+    theirs = resnet.BasicBlock(in_channels, out_channels, stride)
+    theirs.downsample = BasicBlock(in_channels, out_channels, stride).downsample
+    return theirs
+
+
+@wrong(BasicBlock)
 class NoSkip(_Block):
     """there is no skip: the body is returned without x being added"""
 
