@@ -52,12 +52,17 @@ class Process(Protocol):
     def status(self) -> int: ...
 
 
+def environment_of(told: Path) -> dict[str, str]:
+    """What a judging process finds; its temporary files go when the judgement is over."""
+    return ENVIRONMENT | {events.VARIABLE: str(told), "TMPDIR": str(told.parent)}
+
+
 class ColdProcess:
     """A new interpreter that runs pytest."""
 
     def __init__(self, arguments: list[str], kata: Kata, told: Path, printed: Path):
         command = [sys.executable, "-m", "pytest", *arguments]
-        environment = os.environ | ENVIRONMENT | {events.VARIABLE: str(told)}
+        environment = os.environ | environment_of(told)
         with printed.open("wb") as out:
             self.popen = subprocess.Popen(
                 command, cwd=kata.root, env=environment, stdin=subprocess.DEVNULL, stdout=out,

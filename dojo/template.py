@@ -61,6 +61,7 @@ class Template:
             os._exit(0)
         _print_to(request["printed"], session.config)
         os.environ.update(request["environment"])
+        tempfile.tempdir = None  # the environment names another one
         vars(session.config.option).update(vars(split(request["arguments"])[0]))
         plugin.begin_anew(session.config)
 

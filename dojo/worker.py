@@ -14,11 +14,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from dojo import events
 from dojo.curriculum import Kata
 from dojo.forks import LOST
 from dojo.forkserver import CAN_FORK
-from dojo.judge import ENVIRONMENT, ColdProcess, Process
+from dojo.judge import ColdProcess, Process, environment_of
 
 
 class Line(Protocol):
@@ -137,7 +136,7 @@ class Worker:
 
     def __call__(self, arguments: list[str], kata: Kata, told: Path, printed: Path) -> WarmProcess:
         """Start a judging process; the form that `dojo.judge.Job` wants."""
-        environment = ENVIRONMENT | {events.VARIABLE: str(told)}
+        environment = environment_of(told)
         environment |= {k: v for k, v in os.environ.items() if k.startswith("KATA_")}
         request = {"arguments": arguments, "folder": str(kata.root), "printed": str(printed),
                    "environment": environment, "modules": self.modules}  # fmt: skip

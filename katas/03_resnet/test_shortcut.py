@@ -55,14 +55,6 @@ def oracle(x, state, stride, training=False):
     return F.batch_norm(maps, *statistics, state["weight"], state["bias"], training, 0.1, 1e-5)
 
 
-def test_in_an_nn_sequential_the_names_are_0_and_1():
-    """Its tensors are then called as torchvision's, and a checkpoint fits."""
-    module = built(3, 5, 2)
-    names = [name for name, _ in module.named_children()]
-    named = names == ["0", "1"] or not isinstance(module, nn.Sequential)
-    expect(named, f"the nn.Sequential has the parts {', '.join(names)}, expected 0 and 1", names)
-
-
 @pytest.mark.parametrize("channels", [3, 1, 6])
 def test_where_nothing_changes_x_comes_out_as_it_went_in(rng, channels):
     """As many channels as before and stride 1: x passes as it is, and nothing is learned."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 import socket
 import tempfile
 from pathlib import Path
@@ -18,8 +19,6 @@ from dojo.tensors import normal
 from torchvision import models
 
 load_backbone = answer("load_backbone")
-
-FOLDER = tempfile.TemporaryDirectory()
 
 
 @functools.cache
@@ -63,17 +62,27 @@ def offline():
         expect(False, f"the answer asks the network for {url}: all it needs is in the file")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TORCH_HOME", FOLDER.name)
-        patch.setattr(torch.hub, "_hub_dir", FOLDER.name)
+        patch.setenv("TORCH_HOME", folder())
+        patch.setattr(torch.hub, "_hub_dir", folder())
         patch.setattr(torch.hub, "urlopen", refuse)
         patch.setattr(socket, "getaddrinfo", refuse)
         patch.setattr(socket.socket, "connect", lambda own, address: refuse(address))
         yield
 
 
+@functools.cache
+def folder_of(process):
+    return tempfile.TemporaryDirectory()
+
+
+def folder():
+    """One for each process: several may judge at a time."""
+    return folder_of(os.getpid()).name
+
+
 def saved(state, prefix=""):
     """A file that holds this state_dict."""
-    path = Path(FOLDER.name, "backbone.pth")
+    path = Path(folder(), "backbone.pth")
     torch.save({prefix + name: tensor for name, tensor in state.items()}, path)
     return path
 
@@ -186,12 +195,12 @@ class Trap:
     """Unpickled, it writes a file: so might one from the internet."""
 
     def __reduce__(self):
-        return open, (str(Path(FOLDER.name, "trap")), "w")
+        return open, (str(Path(folder(), "trap")), "w")
 
 
 def test_a_file_is_not_trusted():
     """Only weights are unpickled, whatever else is in the file."""
-    path, sprung = saved({"conv1.weight": Trap()}), Path(FOLDER.name, "trap")
+    path, sprung = saved({"conv1.weight": Trap()}), Path(folder(), "trap")
     sprung.unlink(missing_ok=True)
     with offline(), torch.device("meta"):
         try:

@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import functools
+import os
 import socket
 import tempfile
 from pathlib import Path
@@ -20,7 +21,15 @@ from torchvision import models
 
 pretrained = answer("pretrained")
 
-HUBS = tempfile.TemporaryDirectory()
+
+@functools.cache
+def hubs_of(process):
+    return tempfile.TemporaryDirectory()
+
+
+def hubs():
+    """A folder for each process: several may judge at a time."""
+    return hubs_of(os.getpid()).name
 
 
 def weights_of(name):
@@ -46,7 +55,7 @@ def state_of(name, device):
 @functools.cache
 def hub_of(name, device):
     """A hub cache with the file of the model's DEFAULT weights, as a download leaves it there."""
-    hub = Path(HUBS.name, f"{name}-{device}")
+    hub = Path(hubs(), f"{name}-{device}")
     hub.joinpath("checkpoints").mkdir(parents=True)
     torch.save(state_of(name, device), hub / "checkpoints" / Path(weights_of(name).url).name)
     return hub
@@ -165,7 +174,7 @@ def test_the_three_belong_together(rng):
 ])  # fmt: skip
 def test_a_name_that_is_not_listed_is_refused(name):
     """Near is not enough, nor are capitals; models of other tasks have lists of their own."""
-    with offline(HUBS.name, f"{name!r} should be refused"), torch.device("meta"):
+    with offline(hubs(), f"{name!r} should be refused"), torch.device("meta"):
         refuses(pretrained, name, because=f"the name {name!r}")
 
 
@@ -174,7 +183,7 @@ def test_the_refusal_names_near_models(name):
     """The ValueError's text holds at least one of the known names that are near."""
     known, text = models.list_models(module=models), ""
     near = difflib.get_close_matches(name, known, 9)
-    with offline(HUBS.name, f"{name!r} should be refused"), torch.device("meta"):
+    with offline(hubs(), f"{name!r} should be refused"), torch.device("meta"):
         try:
             pretrained(name)
         except ValueError as error:
