@@ -59,9 +59,9 @@ class Template:
         request = self.forked()
         if request is None:
             os._exit(0)
-        _print_to(request["printed"], session.config)
         os.environ.update(request["environment"])
         tempfile.tempdir = None  # the environment names another one
+        _print_to(request["printed"], session.config)
         vars(session.config.option).update(vars(split(request["arguments"])[0]))
         plugin.begin_anew(session.config)
 
