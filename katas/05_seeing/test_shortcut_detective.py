@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from dojo.checks import answer, expect
 from dojo.tensors import model_left_alone, normal
 
+pytestmark = pytest.mark.timeout(60)  # a search box by box is right, and slow
 find_shortcut = answer("find_shortcut")
 HEIGHT, WIDTH = 16, 20
 
