@@ -107,7 +107,8 @@ def test_large_logits_have_gradients(rng):
     """Also where a probability is 0 in float the gradient is a number, neither inf nor nan."""
     logits = tensor([[1e4, 0.0, -1e4], [-1e4, 1e4, 0.0]], requires_grad=True)
     cross_entropy(logits, tensor([2, 1])).backward()
-    same(logits.grad, tensor([[0.5, 0.0, -0.5], [0.0, 0.0, 0.0]]), what="gradient of logits")
+    expected = tensor([[0.5, 0.0, -0.5], [0.0, 0.0, 0.0]])
+    same(logits.grad, expected, tolerance=2e-3, what="gradient of logits")
 
 
 @pytest.mark.parametrize("images", [1, 5])
