@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dojo.answers import answer, current
-from dojo.explain import Red, describe, is_tensor, number, raised_text, side_by_side
+from dojo.explain import Red, apart, describe, is_tensor, raised_text, side_by_side
 
 __all__ = ["Red", "answer", "expect", "refuses", "same", "same_value"]
 
@@ -142,7 +142,7 @@ def _same_cells(
     if not differs.any():
         return
     where = tuple(int(i) for i in np.unravel_index(_argmax(differs), differs.shape))
-    values = f"got {number(got[where])}, expected {number(expected[where])}"
+    values = "got {}, expected {}".format(*apart(got[where], expected[where]))
     if differs.size == 1:
         raise Red(f"{prefix}{values}", ("cells", got))
     wrong = int(differs.sum())

@@ -41,15 +41,25 @@ def is_tensor(value: Any) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
-def number(value: Any) -> str:
-    """A number as a person writes it: five digits are enough to see a difference."""
+def apart(one: Any, other: Any) -> tuple[str, str]:
+    """Two different numbers, with as many digits as it takes to see that they differ."""
+    texts = number(one), number(other)
+    for digits in range(6, 18):
+        if texts[0] != texts[1]:
+            break
+        texts = number(one, digits), number(other, digits)
+    return texts
+
+
+def number(value: Any, digits: int = 5) -> str:
+    """A number as a person writes it: five digits are mostly enough to see a difference."""
     if isinstance(value, (bool, np.bool_)):
         return str(bool(value))
     if isinstance(value, (int, np.integer)):
         bits = int(value).bit_length()
         return str(int(value)) if bits < 200 else f"an int of {bits} bits"
     if isinstance(value, (float, np.floating)):
-        return f"{float(value):.5g}"
+        return f"{float(value):.{digits}g}"
     return _short(str(value))
 
 

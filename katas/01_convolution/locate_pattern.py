@@ -14,7 +14,7 @@ def locate_pattern(image: np.ndarray, template: np.ndarray) -> tuple[int, int]:
     reading order wins: the upper one, and in one row the left one.
 
     Shapes:
-        image: (H, W), cells 0 and 1, integers or floats
+        image: (H, W), cells 0 and 1, signed integers or floats
         template: (KH, KW), cells 0 and 1, not larger than the image and not all equal
         returns: (row, column), two ints: the top-left cell of the best window
 

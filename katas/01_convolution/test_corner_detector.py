@@ -103,6 +103,13 @@ def test_every_window_of_a_larger_picture_is_judged_by_itself(rng, height):
         judge(f"a {width}x{height} block at [{left}, {top}] in (13, 10)", image.T)
 
 
+@pytest.mark.parametrize("turned", [False, True], ids=["as it is", "turned"])
+def test_the_edges_of_two_blocks_make_no_corner(turned):
+    """The left edge of one, the upper edge of another: in one window, but at no one place."""
+    image = picture((5, 6), (0, 4, 2, 6), (4, 0, 5, 2))
+    judge("two blocks whose corners lie outside", image.T if turned else image)
+
+
 @pytest.mark.parametrize("second", [(0, 3, 1, 4), (3, 1, 4, 2), (4, 4, 5, 5)])
 def test_two_corners_in_one_window(second):
     """One is enough, two are no less: a window counts no corners."""

@@ -79,6 +79,19 @@ def test_the_frame_never_wins_the_maximum(rng, scale):
     same(max_pool2d(x, (2, 4), (1, 2), (1, 2)), F.max_pool2d(x, (2, 4), (1, 2), (1, 2)))
 
 
+def test_zeros_may_be_the_largest():
+    """What a ReLU leaves: windows of zeros alone, and of zeros among negative numbers."""
+    x = torch.tensor([[0.0, 0.0, -1.0, -2.0], [0.0, 0.0, 0.0, -3.0]])[None, None]
+    same(max_pool2d(x, 2), torch.tensor([[[[0.0, 0.0]]]]))
+    same(max_pool2d(x, 2, 1, 1)[..., 1, :], torch.tensor([[[0.0, 0.0, 0.0, 0.0, -2.0]]]))
+
+
+def test_small_and_large_numbers_in_one_image():
+    """The frame stays below what is far below the rest."""
+    x = torch.tensor([[-1e30, -2e30, 0.25], [-3e30, -4e30, 0.5]])[None, None]
+    same(max_pool2d(x, 2, 2, 1), torch.tensor([[[[-1e30, 0.25], [-3e30, 0.5]]]]))
+
+
 def test_the_frame_counts_in_the_mean():
     """At the border the zeros of the padding are cells like all others: 4 in a 2x2 window."""
     expected = torch.tensor([[[[3, 1 + 8, 2 + 0, 4], [7 + 0, 5 + 1 + 2 + 5, 0 + 2 + 3 + 6, 9 + 1],

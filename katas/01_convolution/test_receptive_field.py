@@ -73,6 +73,17 @@ def test_without_layers_a_pixel_sees_itself():
 
 
 @pytest.mark.parametrize(
+    ("layer", "unit", "expected"),
+    [(nn.Conv2d(2, 4, 3, dilation=(2, 1)), (1, 2), (1, 2, 5, 4)),
+     (nn.Conv2d(2, 4, 3, groups=2), (1, 2), (1, 2, 3, 4))],
+    ids=["dilation", "groups"],
+)  # fmt: skip
+def test_layers_do_what_they_are_told(layer, unit, expected):
+    """A dilated kernel has gaps, one in groups looks at some of the channels."""
+    check_box(nn.Sequential(layer), (2, 8, 9), unit, expected)
+
+
+@pytest.mark.parametrize(
     ("unit", "expected"), [((1, 3), (2, 3, 4, 7)), ((0, 0), (0, 0, 2, 4)), ((3, 6), (6, 6, 8, 10))]
 )
 def test_one_convolution_sees_the_window_of_its_unit(unit, expected):
