@@ -64,7 +64,7 @@ def test_only_the_head_requires_a_gradient(head, options):
 
 
 def test_a_head_that_was_frozen_is_woken():
-    """Freezing twice, or another head first: what is asked for last holds."""
+    """A head that was frozen before learns again."""
     model = Net()
     model.requires_grad_(False)
     freeze_backbone(model, "fc")

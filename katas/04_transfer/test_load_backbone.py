@@ -166,6 +166,7 @@ def test_the_files_own_head_does_not_matter(prefix, head):
     ({"layer2.0.bn1.running_mean": (64,)}, "a running_mean of 64 where 128 are needed"),
     ({"layer1.0.conv1.weight": (64, 64, 1, 1)}, "a 1x1 convolution from resnet50"),
     ({"conv1.weight": (3, 64, 7, 7)}, "a conv1.weight with inputs first"),
+    ({"layer1.module.0.bn1.bias": (64,), "layer1.0.bn1.bias": None}, "module. inside a name"),
 ])  # fmt: skip
 def test_a_tensor_that_does_not_fit_is_refused_by_name(changed, why):
     """Missing, too much or of another shape: a ValueError whose text holds its name."""
@@ -219,6 +220,20 @@ def test_at_least_one_class(classes):
         refuses(
             load_backbone, saved(without_numbers({})), classes, because=f"num_classes {classes}"
         )
+
+
+def test_a_file_that_is_not_there_is_told_as_that():
+    """What torch.load raises reaches the caller: a FileNotFoundError."""
+    raised = "nothing"
+    with offline(), torch.device("meta"):
+        try:
+            load_backbone(Path(folder(), "missing.pth"), 5)
+        except NotImplementedError:
+            raise
+        except Exception as error:
+            raised = type(error).__name__
+    expect(raised == "FileNotFoundError", f"a missing file raises {raised}, expected "
+           "FileNotFoundError", raised)  # fmt: skip
 
 
 def test_all_of_the_model_can_be_trained():

@@ -72,6 +72,15 @@ def test_two_layers_by_hand():
     agree(rated(model, "head", 0.5, 0.1), wanted)
 
 
+def test_a_name_may_begin_with_another_or_hold_it():
+    """layer1 is not layer10, and an own parameter called head_scale is not of the head."""
+    model = net(layer10=nn.Linear(2, 3), layer1=nn.Linear(3, 4), head=nn.Linear(4, 1))
+    model.head_scale = nn.Parameter(torch.ones(1))
+    rates = {"layer10": 0.25, "layer1": 0.5, "head": 1.0}
+    wanted = of(model, rates) | {"head_scale": 0.25}
+    agree(rated(model, "head", 1.0, 0.5), wanted)
+
+
 @pytest.mark.parametrize(("base_lr", "decay"), [(0.1, 0.5), (1e-3, 0.3), (2.0, 1.0)])
 def test_each_step_away_multiplies_by_decay(base_lr, decay):
     """Only children that own parameters are counted."""
