@@ -100,13 +100,20 @@ def save(curriculum: Curriculum, known: dict[str, Any]) -> None:
     MEASURED.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
 
 
-def shares(known: dict[str, Any], name: str) -> tuple[int, int, list[str]]:
-    """Of one kata: how many changes are other programs, how many are killed, what is not."""
+def shares(known: dict[str, Any], name: str) -> tuple[int, int, int]:
+    """Of one kata: how many changes there are, how many are killed, how many explained."""
+    measured = known[name]
+    return (
+        measured["mutants"],
+        measured["mutants"] - len(measured["survivors"]),
+        len(measured["survivors"]) - len(unexplained(known, name)),
+    )
+
+
+def unexplained(known: dict[str, Any], name: str) -> list[str]:
+    """The survivors without a reason in equivalent.toml."""
     why = tomllib.loads(EQUIVALENT.read_text("utf-8")).get(name, {})
-    alive = [survivor for survivor in known[name]["survivors"] if not explained(survivor, why)]
-    same = len(known[name]["survivors"]) - len(alive)
-    others = known[name]["mutants"] - same
-    return others, others - len(alive), alive
+    return [survivor for survivor in known[name]["survivors"] if not explained(survivor, why)]
 
 
 def explained(survivor: str, why: dict[str, str]) -> bool:
@@ -120,7 +127,8 @@ def report(known: dict[str, Any], katas: list[Kata]) -> bool:
     """Print the table; whether everything is as it should be."""
     good, all_, all_killed = True, 0, 0
     for kata in katas:
-        others, dead, alive = shares(known, kata.name)
+        count, dead, free = shares(known, kata.name)
+        others, alive = count - free, unexplained(known, kata.name)
         all_, all_killed = all_ + others, all_killed + dead
         share = 100 * dead / max(others, 1)
         print(f"{kata.name:<24} {dead:4} of {others:4} killed  {share:5.1f} %")

@@ -11,15 +11,15 @@ from dojo.curriculum import Curriculum, Kata
 BEGIN, END = "<!-- proofs: written by `nox -s mutants` -->", "<!-- end of proofs -->"
 HEAD = [
     "| chapter | katas | other right answers | wrong answers, each with its text kept "
-    "| mutants | killed | lowest of a kata |",
-    "|---|---|---|---|---|---|---|",
+    "| mutants | killed | the same or free | lowest share of a kata |",
+    "|---|---|---|---|---|---|---|---|",
 ]
 
 
 def proof_table(
-    curriculum: Curriculum, shares: Callable[[str], tuple[int, int, list[str]]]
+    curriculum: Curriculum, shares: Callable[[str], tuple[int, int, int]]
 ) -> str:  # fmt: skip
-    """One row a chapter; `shares` gives a kata's mutants, those that are killed, the others."""
+    """One row a chapter; `shares` gives of a kata the mutants, the killed, the explained ones."""
     rows = [_row(title, katas, shares) for title, katas in _chapters(curriculum)]
     return "\n".join([*HEAD, *rows, _row("**all**", list(curriculum.katas), shares)])
 
@@ -31,14 +31,15 @@ def _chapters(curriculum: Curriculum) -> list[tuple[str, list[Kata]]]:
 def _row(title: str, katas: list[Kata], shares: Callable) -> str:
     rights = [_marked("right", kata) for kata in katas]
     wrongs, texts = sum(_marked("wrong", k) for k in katas), sum(len(golden.read(k)) for k in katas)
-    counts = {kata.name: shares(kata.name)[:2] for kata in katas}
-    lowest = min(counts, key=lambda name: counts[name][1] / counts[name][0])
-    mutants, killed = (sum(column) for column in zip(*counts.values(), strict=True))
-    least = f"{lowest} {100 * counts[lowest][1] / counts[lowest][0]:.1f} %"
+    counts = {kata.name: shares(kata.name) for kata in katas}
+    share = {name: killed / (all_ - free) for name, (all_, killed, free) in counts.items()}
+    lowest = min(share, key=share.__getitem__)
+    mutants, killed, free = (sum(column) for column in zip(*counts.values(), strict=True))
+    least = f"{lowest} {100 * share[lowest]:.1f} %" if share[lowest] < 1 else "100 %"
     told = f"{wrongs}" if wrongs == texts else f"{wrongs}, {texts} kept"
     return (
         f"| {title} | {len(katas)} | {sum(rights)}, at least {min(rights)} a kata | {told} "
-        f"| {mutants} | {100 * killed / mutants:.1f} % | {least} |"
+        f"| {mutants} | {killed} | {free} | {least} |"
     )
 
 
