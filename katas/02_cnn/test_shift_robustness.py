@@ -262,12 +262,11 @@ def shares(model, images, labels):
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("run", [1, 2, 3])
 def test_it_survives_shifts_that_break_the_others(rng, run):
-    """Same experiment, one variable: 25 points more than a dense net and a flattened CNN.
+    """Same experiment, one variable: far more than a dense net and a flattened CNN.
 
-    Measured with one thread, percent at 3 and 4 px. Dense, 8 seeds: 17 to 22 and 18 to 23.
-    Flattened CNN, 2 seeds: 27, 29 and 15, 17. Over 2 seeds: global max 91, 96 and 100, 100;
-    mean after two convolutions 83, 89 and 90, 91; with batch norm 87, 90 and 96, 97; mean after
-    three 74, 86 and 94, 98.
+    Measured for 8 seeds, percent at 3 and at 4 px: dense 18 to 24 and 20 to 23, flattened CNN 24
+    to 32 and 15 to 20; two convolutions and a global max 78 to 95 and 99 to 100, a global mean 53
+    to 85 and 72 to 89. The least lead at 3 px was 22 points, at 4 px 52.
     """
     from data import split_digits
 
@@ -279,9 +278,9 @@ def test_it_survives_shifts_that_break_the_others(rng, run):
                         ("flattened", flattened)]:  # fmt: skip
         torch.manual_seed(seed)
         tables[name] = shares(trained(build(), images, labels, seed), held_out, truth)
-    for place_, s in enumerate((3, 4)):
+    for place_, (s, lead) in enumerate(((3, 10), (4, 25))):
         yours, *others = (table[place_] for table in tables.values())
         told = f"seed {seed}, {s} px: {yours:.0f} % right, {others[0]:.0f} % dense, "
-        told += f"{others[1]:.0f} % with a flattened head: 25 points more than both are wanted. "
-        told += "Is each weight tied to a place, as behind a flat head?"
-        expect(yours >= max(others) + 25, told, tables["yours"])
+        told += f"{others[1]:.0f} % with a flattened head: {lead} points more than both are "
+        told += "wanted. Is each weight tied to a place, as behind a flat head?"
+        expect(yours >= max(others) + lead, told, tables["yours"])
