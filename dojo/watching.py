@@ -16,6 +16,7 @@ from dojo.worker import Worker, needed_imports
 
 POLL = 0.5  # seconds between looks where no events arrive: network folders, some mounts
 TICK = 0.005  # seconds between looks while a judgement runs
+SHOWN = 0.08  # seconds a content stays before its verdict is shown: of two quick saves the last
 BLANK = 0.3  # seconds that a missing or empty file may be an editor in the middle of saving
 
 
@@ -66,7 +67,7 @@ class Watching:
             await self._judge(content)
 
     async def _judge(self, content: tuple) -> None:
-        kata = self.kata
+        kata, since = self.kata, asyncio.get_running_loop().time()
         self.began(kata)
         start = await asyncio.to_thread(self._warm, kata)
         job = await asyncio.to_thread(Job, kata, (), False, start)
@@ -77,7 +78,9 @@ class Watching:
                 job.cancel()
                 return
         judgement = await asyncio.to_thread(job.finish)
-        if self._content() == content and self.kata == kata:
+        early = since + SHOWN - asyncio.get_running_loop().time()
+        stays = early <= 0 or await self._stays(content, early)
+        if stays and self._content() == content and self.kata == kata:
             self.judged = content
             self.verdict(judgement)
 

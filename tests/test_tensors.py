@@ -11,6 +11,7 @@ from dojo.tensors import model_left_alone, same_state
 
 CHANGES = {
     "mode": lambda model: model.eval(),
+    "settings": lambda model: setattr(model, "momentum", 0.5),
     "hooks": lambda model: model.register_forward_hook(print),
     "weight": lambda model: model.weight.data.add_(1.0),
     "requires_grad": lambda model: model.weight.requires_grad_(False),
@@ -30,7 +31,8 @@ def test_only_the_kind_that_is_named_may_change(changed, excused):
             CHANGES[changed](model)
     except Red as red:
         seen = red.message
-    assert seen.startswith(f"the {changed} of model") == (changed != excused), seen
+    told = seen.startswith(f"changed by the call: the {changed} of model")
+    assert told == (changed != excused), seen
 
 
 def test_a_state_dict_is_told_by_what_is_amiss():

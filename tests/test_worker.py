@@ -55,8 +55,8 @@ def test_judgements_side_by_side_keep_their_output_apart(house, worker):
         head, _, rest = text.partition("    return grid")
         kata.stub.write_text(f"{head}    print('{name} ' * 50)\n    return -grid{rest}")
         job = Job(kata, start=worker)
-        while not any(e["event"] == "result" for e in job.tail.events):
-            job.ended(0.02)  # the file is read by now
+        while not job.ended(0.02) and not any(e["event"] == "result" for e in job.tail.events):
+            pass  # until the file has been read
         jobs.append(job)
     printed = [job.finish().printed for job in jobs]
     assert "one one" in printed[0]
