@@ -96,8 +96,8 @@ def _describe(value: Any, depth: int) -> str:
         return f"a {type(value).__name__}"
     if callable(value):
         return getattr(value, "__name__", type(value).__name__)
-    plain = type(value).__repr__ is object.__repr__
-    return _kind(value) if plain else _short(_REPR.repr(value))
+    told = _REPR.repr(value)
+    return _kind(value) if " at 0x" in told else _short(told)  # an address says nothing
 
 
 def _describe_items(value: list | tuple, depth: int) -> str:
