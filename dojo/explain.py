@@ -9,6 +9,7 @@ import reprlib
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,8 @@ def _describe(value: Any, depth: int) -> str:
         return _short(repr(value))
     if value is None:
         return "None"
+    if isinstance(value, PurePath):
+        return value.name
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.nn.Module):
         return f"a {type(value).__name__}"
