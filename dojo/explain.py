@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import os
 import reprlib
 import sys
 import traceback
@@ -89,7 +90,8 @@ def _describe(value: Any, depth: int) -> str:
     if isinstance(value, dict):
         return _describe_dict(value, depth) if depth else "..."
     if isinstance(value, str):
-        return _short(repr(value))
+        path = os.path.isabs(value) and os.path.basename(value)
+        return _short(repr(f".../{path}" if path else value))
     if value is None:
         return "None"
     if isinstance(value, PurePath):
