@@ -212,7 +212,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks")
     parser.add_argument("parts", nargs="*", help=", ".join(PARTS))
     parser.add_argument("--saves", type=int, default=30, help="how many saves are timed")
-    parser.add_argument("--every", type=int, default=10, help="every n-th answer of the bank")
+    parser.add_argument("--every", type=int, default=3, help="every n-th answer of the bank")
     options = parser.parse_args()
     unknown = [part for part in options.parts if part not in PARTS]
     if unknown:

@@ -24,8 +24,12 @@ def send(event: str, **fields: Any) -> None:
     if not path:
         return
     plain = {key: _plain(value) for key, value in fields.items()}
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps({"event": event, **plain}) + "\n")
+    line = json.dumps({"event": event, **plain}) + "\n"
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    try:
+        os.write(file, line.encode())
+    finally:
+        os.close(file)
 
 
 def _plain(value: Any) -> Any:

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,8 @@ class ToolGuard:
         replaced = []
         for name, owner, tools in self.kept:
             now = vars(owner)
+            if all(map(is_, map(now.get, tools), tools.values())):
+                continue
             changed = [key for key, value in tools.items() if now.get(key) is not value]
             changed = [key for key in changed if not _torchs_own(now.get(key), tools[key])]
             for key in changed:

@@ -82,13 +82,16 @@ class ColdProcess:
 
 
 class Job:
-    """A judgement under way; `start` is given a maker of processes, cold unless told."""
+    """A judgement under way; `start` is given a maker of processes, cold unless told.
+
+    With `brief` it is over as soon as the verdict is told: what pytest prints then is not read.
+    """
 
     def __init__(
         self, kata: Kata, options: tuple[str, ...] = (), color: bool = False,
-        start: Callable[..., Process] = ColdProcess,
+        start: Callable[..., Process] = ColdProcess, brief: bool = False,
     ):  # fmt: skip
-        self.kata = kata
+        self.kata, self.brief = kata, brief
         self.folder = tempfile.TemporaryDirectory(prefix="kata-")
         told, self.printed = Path(self.folder.name, "events"), Path(self.folder.name, "printed")
         told.touch()
@@ -107,7 +110,7 @@ class Job:
             return True
         self.tail.read()
         self.why = self.why or self._over_limit()
-        return bool(self.why)
+        return bool(self.why) or (self.brief and self._last().get("event") == "kata")
 
     def new_events(self) -> list[dict[str, Any]]:
         """What came since this was last asked."""
@@ -131,8 +134,10 @@ class Job:
 
     def _running(self) -> dict[str, Any]:
         """The test that began last, if nothing came after it."""
-        last = self.tail.events[-1] if self.tail.events else {}
-        return last if last.get("event") == "test" else {}
+        return self._last() if self._last().get("event") == "test" else {}
+
+    def _last(self) -> dict[str, Any]:
+        return self.tail.events[-1] if self.tail.events else {}
 
     def finish(self) -> Judgement:
         """Wait, end what is left of the process, and decide."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import random
 import sqlite3
@@ -251,5 +252,6 @@ def _beginning(printed: str) -> str:
     return "\n".join(lines) + (f"\n... and {left} lines more" if left > 0 else "")
 
 
+@functools.cache
 def _names(function: Any) -> set[str]:
     return set(inspect.signature(function).parameters)

@@ -53,8 +53,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def warm(config: pytest.Config) -> None:
-    """What every judgement of the collected suites needs anyway: their solutions, compiled."""
+    """What every judgement of these suites needs: their solutions compiled, the tools known."""
     session = config.stash[STASH]
+    session.guard.remember()
     for kata in session.curriculum.katas:
         if kata.name in session.outcomes:
             session.answers.compile(kata)
@@ -62,9 +63,10 @@ def warm(config: pytest.Config) -> None:
 
 def begin_anew(config: pytest.Config) -> None:
     """Judge with the options as they are now what was collected before."""
-    collected = config.stash[STASH].outcomes
+    before = config.stash[STASH]
     pytest_configure(config)
-    for name, outcome in collected.items():
+    config.stash[STASH].guard = before.guard
+    for name, outcome in before.outcomes.items():
         config.stash[STASH].outcomes[name] = Outcome(name, outcome.expected)
 
 

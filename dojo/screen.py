@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import subprocess
 import sys
 from typing import ClassVar
@@ -18,6 +19,8 @@ from dojo.results import GREEN, Outcome
 from dojo.store import open_store
 from dojo.stub import StubError, answer_text, stub_text
 from dojo.watching import Watching
+
+os.environ.setdefault("TEXTUAL_FPS", "200")  # a verdict is not held until the next 60th of a second
 
 try:
     from rich.text import Text

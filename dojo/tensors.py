@@ -21,6 +21,15 @@ def normal(rng: np.random.Generator, *shape: int, dtype: torch.dtype = torch.flo
     return torch.from_numpy(rng.standard_normal(shape)).to(dtype)
 
 
+def warm_up() -> None:
+    """Let torch set up its convolutions, as it does at the first of a process: 30 ms."""
+    torch.set_num_threads(1)  # threads started here would not live in a fork
+    x, weight = (torch.ones(4, 2, *size, requires_grad=True) for size in ((5, 9), (1, 5)))
+    # of the forms tried, this one went to oneDNN, whose start it is that takes the time
+    maps = torch.nn.functional.conv2d(x, weight, stride=(1, 2), padding=(2, 0))
+    torch.nn.functional.max_pool2d(maps, 2).sum().backward()
+
+
 class _Watch(TorchDispatchMode):
     """Collects the names of all operators that reach torch's dispatcher."""
 

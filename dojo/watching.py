@@ -15,8 +15,8 @@ from dojo.results import PASSED, Outcome
 from dojo.worker import Worker, needed_imports
 
 POLL = 0.5  # seconds between looks where no events arrive: network folders, some mounts
-TICK = 0.005  # seconds between looks while a judgement runs
-SHOWN = 0.08  # seconds a content stays before its verdict is shown: of two quick saves the last
+TICK = 0.003  # seconds between looks while a judgement runs
+SHOWN = 0.07  # seconds a content stays before its verdict is shown: of two quick saves the last
 BLANK = 0.3  # seconds that a missing or empty file may be an editor in the middle of saving
 
 
@@ -70,7 +70,7 @@ class Watching:
         kata, since = self.kata, asyncio.get_running_loop().time()
         self.began(kata)
         start = await asyncio.to_thread(self._warm, kata)
-        job = await asyncio.to_thread(Job, kata, (), False, start)
+        job = await asyncio.to_thread(Job, kata, (), False, start, True)
         while not job.ended(0):
             self._tell(job.new_events(), kata)
             await asyncio.sleep(TICK)
