@@ -17,7 +17,7 @@ from dojo import golden, kept
 from dojo.answers import Library
 from dojo.bank import Bank, Variant
 from dojo.curriculum import Curriculum, Kata
-from dojo.diagnose import Replay, name_mistakes
+from dojo.diagnose import SLOW, Replay, name_mistakes
 from dojo.explain import Red
 from dojo.judge import Job, Judgement
 from dojo.results import GREEN, PASSED, Result
@@ -137,12 +137,14 @@ def _prove(proof: Proof, bank: Bank, seed: int, worker: Worker) -> None:
 
     A wrong answer runs to its first failure. What each gave there is enough to name it: one
     that passes this test, or failed in an earlier one, gives something else. An answer that
-    cannot be told from another so early is judged as a whole, with the learner's own diagnosis.
+    cannot be told from another so early is judged as a whole, with the learner's own diagnosis;
+    tests as slow as training are left out, since a diagnosis does not run them again.
     """
     # one seed for all, so that what one process found serves the others
     same: tuple[str, ...] = ("--solutions", "--kata-seed", str(seed))
     first: dict[str, Result] = {}
-    jobs: list[Work] = [((), _stub(proof)), (same, partial(_not_green, "the reference"))]
+    slow: list[str] = []
+    jobs: list[Work] = [((), _stub(proof)), (same, _reference(slow))]
     for variant in bank.variants:
         options = (*same, "--variant", variant.name)
         if variant.kind == "wrong":
@@ -156,7 +158,9 @@ def _prove(proof: Proof, bank: Bank, seed: int, worker: Worker) -> None:
             proof.texts[variant.name] = golden.text_of(_named(variant, first, bank))
             if variant.sentence not in " ".join(proof.texts[variant.name].split()):
                 whole.append(((*same, "--variant", variant.name), _red_and_named(proof, variant)))
-    _run(proof, whole, worker)
+    suite = proof.kata.shown(proof.kata.suite)
+    left_out = [f"--deselect={suite}::{name}" for name in slow]
+    _run(proof, [((*options, *left_out), rule) for options, rule in whole], worker)
 
 
 def _stub(proof: Proof) -> Rule:
@@ -169,6 +173,16 @@ def _stub(proof: Proof) -> Rule:
         return f"the stub fails {odd[0].name} otherwise: {odd[0].message}" if odd else ""
 
     return stub
+
+
+def _reference(slow: list[str]) -> Rule:
+    """It is green; tells which of its tests are slow."""
+
+    def reference(judgement: Judgement) -> str:
+        slow.extend(r.name for r in judgement.outcome.results.values() if r.seconds > SLOW)
+        return _not_green("the reference", judgement)
+
+    return reference
 
 
 def _red_at_first(variant: Variant, first: dict[str, Result]) -> Rule:

@@ -260,9 +260,8 @@ def shares(model, images, labels):
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("run", [1, 2, 3])
-def test_it_survives_shifts_that_break_the_others(rng, run):
-    """Same experiment, one variable: far more than a dense net and a flattened CNN.
+def test_it_survives_shifts_that_break_the_others(rng):
+    """Same experiment, one variable: for 3 seeds far more than a dense net and a flattened CNN.
 
     Measured for 8 seeds, percent at 3 and at 4 px: dense 18 to 24 and 20 to 23, flattened CNN 24
     to 32 and 15 to 20; two convolutions and a global max 78 to 95 and 99 to 100, a global mean 53
@@ -270,17 +269,20 @@ def test_it_survives_shifts_that_break_the_others(rng, run):
     """
     from data import split_digits
 
-    split, seed = split_digits("digits"), int(rng.integers(1 << 30))
+    split, seeds = split_digits("digits"), rng.integers(1 << 30, size=3).tolist()
     images, labels = digits(split.train_images, split.train_labels, None)
     held_out, truth = digits(split.held_out_images, split.held_out_labels, 150)
-    tables = {}
-    for name, build in [("yours", lambda: ShiftTolerantCNN(5)), ("dense", dense),
-                        ("flattened", flattened)]:  # fmt: skip
+
+    def table(build, seed):
         torch.manual_seed(seed)
-        tables[name] = shares(trained(build(), images, labels, seed), held_out, truth)
-    for place_, (s, lead) in enumerate(((3, 10), (4, 25))):
-        yours, *others = (table[place_] for table in tables.values())
-        told = f"seed {seed}, {s} px: {yours:.0f} % right, {others[0]:.0f} % dense, "
-        told += f"{others[1]:.0f} % with a flattened head: {lead} points more than both are "
-        told += "wanted. Is each weight tied to a place, as behind a flat head?"
-        expect(yours >= max(others) + lead, told, tables["yours"])
+        return shares(trained(build(), images, labels, seed), held_out, truth)
+
+    others = [table(build, seeds[0]) for build in (dense, flattened)]
+    for seed in seeds:
+        yours = table(lambda: ShiftTolerantCNN(5), seed)
+        for place_, (s, lead) in enumerate(((3, 10), (4, 25))):
+            best = max(other[place_] for other in others)
+            told = f"seed {seed}, {s} px: {yours[place_]:.0f} % right, {others[0][place_]:.0f} % "
+            told += f"dense, {others[1][place_]:.0f} % with a flattened head: {lead} points more "
+            told += "than both are wanted. Is each weight tied to a place, as behind a flat head?"
+            expect(yours[place_] >= best + lead, told, yours)
