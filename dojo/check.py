@@ -144,7 +144,8 @@ def _prove(proof: Proof, bank: Bank, seed: int, worker: Worker) -> None:
     same: tuple[str, ...] = ("--solutions", "--kata-seed", str(seed))
     first: dict[str, Result] = {}
     slow: list[str] = []
-    jobs: list[Work] = [((), _stub(proof)), (same, _reference(slow))]
+    _run(proof, [((), _stub(proof)), (same, _reference(slow))], worker)
+    jobs: list[Work] = []
     for variant in bank.variants:
         options = (*same, "--variant", variant.name)
         if variant.kind == "wrong":
@@ -155,12 +156,18 @@ def _prove(proof: Proof, bank: Bank, seed: int, worker: Worker) -> None:
     whole: list[Work] = []
     for variant in bank.of_kind("wrong"):
         if variant.name in first:
-            proof.texts[variant.name] = golden.text_of(_named(variant, first, bank))
+            if first[variant.name].name not in slow:
+                _name(first[variant.name], first, bank)
+            proof.texts[variant.name] = golden.text_of(first[variant.name])
             if variant.sentence not in " ".join(proof.texts[variant.name].split()):
-                whole.append(((*same, "--variant", variant.name), _red_and_named(proof, variant)))
-    suite = proof.kata.shown(proof.kata.suite)
-    left_out = [f"--deselect={suite}::{name}" for name in slow]
-    _run(proof, [((*options, *left_out), rule) for options, rule in whole], worker)
+                left_out = [name for name in slow if name != first[variant.name].name]
+                options = (*same, "--variant", variant.name, *_without(proof.kata, left_out))
+                whole.append((options, _red_and_named(proof, variant)))
+    _run(proof, whole, worker)
+
+
+def _without(kata: Kata, tests: list[str]) -> tuple[str, ...]:
+    return tuple(f"--deselect={kata.shown(kata.suite)}::{name}" for name in tests)
 
 
 def _stub(proof: Proof) -> Rule:
@@ -201,9 +208,8 @@ def _red_at_first(variant: Variant, first: dict[str, Result]) -> Rule:
     return red
 
 
-def _named(variant: Variant, first: dict[str, Result], bank: Bank) -> Result:
-    """The variant's first failure with the diagnosis of it, by what the others gave."""
-    result = first[variant.name]
+def _name(result: Result, first: dict[str, Result], bank: Bank) -> None:
+    """Write the diagnosis into a first failure, by what the others gave."""
 
     def again(other: Variant) -> Result:
         theirs = first.get(other.name)
@@ -211,7 +217,6 @@ def _named(variant: Variant, first: dict[str, Result], bank: Bank) -> Result:
 
     targets = frozenset(other.target for other in bank.variants)
     name_mistakes([Replay(result, again, asked=targets)], bank)
-    return result
 
 
 def _red_and_named(proof: Proof, variant: Variant) -> Rule:

@@ -21,7 +21,7 @@ from dojo.results import FAILED, PASSED, Result
 
 # in seconds of processor time: a busy machine must not cost a mistake its name
 BUDGET = 15.0  # a kata's diagnosis may take this at the most
-SLOW = 1.0  # a test that took longer, as training does, is not run again
+SLOW = 0.5  # a test that took longer, as training does, is not run again
 
 
 @dataclass

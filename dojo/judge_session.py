@@ -24,7 +24,7 @@ from dojo.diagnose import Replay, name_mistakes
 from dojo.explain import Red
 from dojo.failure import Blocked, explain, is_stub_error
 from dojo.guard import ToolGuard, no_way_out
-from dojo.kept import keep, kept
+from dojo.kept import concerned, keep, keep_asked, kept
 from dojo.needs import blocked_by
 from dojo.report import verdict_lines
 from dojo.results import GREEN, PASSED, Outcome, Result
@@ -125,6 +125,12 @@ class JudgeSession:
         chosen = self.library.bank(kata).named(self.variant)
         return {chosen.target: chosen.obj}
 
+    def left(self, kata: Kata, tests: list[str]) -> list[str]:
+        """Those of a kata's tests that have something to say about the judged answer."""
+        if not self.variant:
+            return tests
+        return concerned(self.library.bank(kata).named(self.variant).target, tests)
+
     def _same_start(self) -> None:
         """Every test and every replay begins with the same seeds, and with autograd on."""
         random.seed(self.seed)
@@ -192,6 +198,8 @@ class JudgeSession:
         outcome = self.outcome(kata)
         outcome.seconds = sum(result.seconds for result in outcome.results.values())
         replays = self.replays.pop(kata.name, [])
+        if self.solutions and not self.variant:
+            keep_asked({replay.result.name: sorted(replay.asked) for replay in replays})
         if self.diagnosis and any(replay.result.observed is not None for replay in replays):
             events.send("judged", kata=kata.name, outcome=outcome)  # the name may take a while
             bank = self._bank(kata)

@@ -1,9 +1,13 @@
-"""Replays kept for the other processes of one proof: each test runs once on each answer."""
+"""What the processes of one proof keep for each other.
+
+Each test runs once on each answer, and only on answers to a name that it asks for.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import pickle
 import tempfile
@@ -46,6 +50,22 @@ def found(test: str, variant: str) -> Result | None:
         with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError):
             return pickle.loads(path.read_bytes())
     return None
+
+
+def keep_asked(asked: dict[str, list[str]]) -> None:
+    """Which names each test asked for, of the reference."""
+    if folder := os.environ.get(VARIABLE):
+        Path(folder, "asked.json").write_text(json.dumps(asked), encoding="utf-8")
+
+
+def concerned(target: str, tests: list[str]) -> list[str]:
+    """Those tests in which another `target` can show: in the rest it is the reference again."""
+    folder = os.environ.get(VARIABLE)
+    path = Path(folder, "asked.json") if folder else None
+    if path is None or not path.is_file():
+        return tests
+    asked = json.loads(path.read_text(encoding="utf-8"))
+    return [test for test in tests if target in asked.get(test, [target])]
 
 
 def _path(test: str, variant: str) -> Path | None:

@@ -64,6 +64,7 @@ class Template:
         _print_to(request["printed"], session.config)
         vars(session.config.option).update(vars(split(request["arguments"])[0]))
         plugin.begin_anew(session.config)
+        plugin.leave_out(session.config, session.items)
 
     def run(self, arguments: list[str]) -> int:
         """Collect what `arguments` name; returns in the forks, or where that fails."""
