@@ -35,12 +35,13 @@ def same_value(got: Any, expected: Any, *, tolerance: float = 0.0) -> None:
 
     numpy scalars are accepted where numbers are wanted; True is no 1 and 3.0 is no 3.
     """
-    _returned_something(got, expected)
     if _value_fits(got, expected, tolerance):
         return
     kind = type(got).__name__
     article = "an" if kind[:1] in "aeiou" else "a"
     unlike = "" if _family(got) == _family(expected) else f" ({article} {kind})"
+    if got is None:
+        unlike = " (is there a return?)"
     raise Red(f"got {describe(got)}{unlike}, expected {describe(expected)}", ("value", got))
 
 
