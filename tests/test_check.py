@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from dojo.stub import stub_text
+
 pytestmark = pytest.mark.timeout(120)
 
 
@@ -128,3 +130,50 @@ def test_minus_x_is_recorded_and_told(house):
     run = house.run("pytest", "-x", "katas/01_toys/test_row_sums.py")
     assert "row_sums is red" in run.stdout
     assert [row["verdict"] for row in house.records("row_sums")] == ["red"]
+
+
+SECOND_NAME = '''def row_count(grid):
+    """How many rows there are."""
+    return len(grid)
+
+
+HINTS ='''
+OTHERS = '''
+
+@wrong(row_count)
+def columns_counted(grid):
+    """the columns are counted, not the rows"""
+    return len(grid[0])
+
+
+@right(row_count)
+def by_shape(grid):
+    return int(grid.shape[0])
+'''
+SECOND_TEST = '''
+
+def test_rows_are_counted():
+    """One for each row."""
+    import time
+
+    until = time.process_time() + 0.7
+    while time.process_time() < until:
+        pass
+    open("ran", "a").write("x")
+    same_value(answer("row_count")(np.ones((2, 3))), 2)
+'''
+
+
+def test_other_answers_meet_the_tests_that_ask_for_them(house):
+    """Of answers to row_sums the second name's test says nothing; it is not run on them."""
+    kata = house.kata("row_sums")
+    replace(kata.solution, "HINTS =", SECOND_NAME)
+    replace(kata.suite, "refuses, same", "refuses, same, same_value")
+    for path, more in ((kata.solution, OTHERS), (kata.suite, SECOND_TEST)):
+        path.write_text(path.read_text() + more)
+    kata.stub.write_text(stub_text(kata))
+    run = house.command("check", "row_sums", "--kata-seed", "1")
+    # stub, reference, by_shape, columns_counted, and that once more as a whole
+    assert len((house.root / "ran").read_text()) == 5, run.stdout
+    # a diagnosis does not run a slow test again: its own message must name the mistake
+    assert "wrong answer columns_counted is red, but its sentence is not printed" in run.stdout
