@@ -16,7 +16,7 @@ def fold_bn(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> nn.Conv2d:
 
     Shapes:
         conv: any nn.Conv2d, with or without a bias
-        bn: nn.BatchNorm2d over conv's out_channels, in any mode
+        bn: nn.BatchNorm2d over conv's out_channels, in any mode, of any dtype
         returns: an nn.Conv2d with a bias
 
     Example:

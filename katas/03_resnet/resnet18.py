@@ -20,7 +20,8 @@ def resnet18(num_classes: int = 1000) -> nn.Module:
     torchvision's own model is no answer.
 
     Shapes:
-        of the model: x (N, 3, H, W), any size from 32 on -> logits (N, num_classes)
+        of the model: x (N, 3, H, W), any size from 32 on, which is not changed
+            -> logits (N, num_classes)
 
     Example:
         >>> sum(p.numel() for p in resnet18().parameters())

@@ -24,7 +24,8 @@ def resnet(depth: int, num_classes: int = 1000) -> nn.Module:
     models can also be built on torch's "meta" device. torchvision's own are no answer.
 
     Shapes:
-        of the model: x (N, 3, H, W), any size from 32 on -> logits (N, num_classes)
+        of the model: x (N, 3, H, W), any size from 32 on, which is not changed
+            -> logits (N, num_classes)
 
     Example:
         >>> with torch.device("meta"):

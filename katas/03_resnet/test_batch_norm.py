@@ -100,7 +100,7 @@ def test_eval_gives_what_torch_gives(rng, shape):
     kept_as(layer, oracle, "after a call in eval")
 
 
-@pytest.mark.parametrize("momentum", [0.1, 0.7])
+@pytest.mark.parametrize("momentum", [0.1, 0.7, 0.0])
 def test_several_batches_are_remembered(rng, momentum):
     """Old values fade by 1 - momentum, the batch's mean and unbiased variance enter by momentum."""
     layer, oracle = twins(rng, 3, momentum=momentum)
@@ -130,10 +130,11 @@ def test_statistics_are_kept_without_a_graph_too(rng):
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
-@pytest.mark.parametrize("eps", [1e-5, 1e-3, 0.5])
+@pytest.mark.parametrize("eps", [1e-5, 1e-3, 0.5, 0.0])
 def test_eps_joins_the_variance_under_the_root(rng, eps, training):
     """1 / sqrt(variance + eps), with the eps that was given: it shows where little varies."""
     layer, oracle = twins(rng, 2, torch.float64, eps=eps)
+    oracle.eps = max(eps, 1e-30)  # torch's own training refuses 0
     with torch.no_grad():
         for kept in (layer, oracle):
             kept.running_var.copy_(tensor([1e-4, 3.0]))
@@ -143,8 +144,8 @@ def test_eps_joins_the_variance_under_the_root(rng, eps, training):
 
 def test_a_channel_that_does_not_vary_becomes_the_bias(rng):
     """x - mean is 0 there, and eps keeps the division from 0 / 0."""
-    layer, _ = twins(rng, 2)
-    x = torch.full((2, 2, 3, 2), 0.5)
+    layer, _ = twins(rng, 2, torch.float64)  # in float32 x * 300 - mean * 300 leaves a rest
+    x = torch.full((2, 2, 3, 2), 0.5, dtype=torch.float64)
     bias = layer.bias.detach()[:, None, None]
     same(layer(x).detach(), bias.expand(2, 2, 3, 2).clone())
 
@@ -192,6 +193,15 @@ def test_a_saved_layer_comes_back(rng):
     torchs = nn.BatchNorm2d(3)
     torchs.load_state_dict(layer.state_dict())
     kept_as(torchs, oracle, "in the state_dict after a batch")
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+def test_x_may_be_a_view(rng, training):
+    """Rows and columns exchanged, or a part of larger maps: what counts are the numbers."""
+    layer, oracle = (twin.train(training) for twin in twins(rng, 3))
+    x = spread(rng, 2, 3, 5, 8)
+    for view in (x.transpose(2, 3), x[:, :, 1:, ::2]):
+        same(layer(view).detach(), oracle(view).detach(), tolerance=1e-4)
 
 
 def test_layers_do_not_share_what_they_keep(rng):

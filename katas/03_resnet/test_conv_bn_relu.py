@@ -43,16 +43,17 @@ def filled(rng, *sizes):
             if tensor is not None:
                 tensor.copy_(normal(rng, *tensor.shape))
         if norm.running_var is not None:
-            norm.running_var.abs_().add_(0.1)
+            norm.running_var.abs_().add_(0.1)[0] = 0.01  # so small that eps can be seen
     return unit, conv, norm
 
 
 def oracle(x, conv, norm, kernel, stride, training):
+    """What comes out, and the running mean and variance after the call."""
     height, width = kernel if isinstance(kernel, tuple) else (kernel, kernel)
     maps = F.conv2d(x, conv.weight, None, stride, (height // 2, width // 2))
     statistics = [norm.running_mean.clone(), norm.running_var.clone()]
     maps = F.batch_norm(maps, *statistics, norm.weight, norm.bias, training, 0.1, 1e-5)
-    return F.relu(maps)
+    return F.relu(maps).detach(), *statistics
 
 
 @pytest.mark.parametrize("kernel", [1, 3, 5, (1, 3), (7, 1)])
@@ -113,8 +114,11 @@ def test_convolution_then_batch_norm_then_relu(rng, sizes, training):
     expect(kept, "the batch norm keeps no running statistics: eval would measure its batch", kept)
     expect(norm.weight is not None, "the batch norm has no weight and bias", "affine")
     x = normal(rng, 3, sizes[0], 8, 9)
-    expected = oracle(x, conv, norm, *sizes[2:], training).detach()
+    expected, *statistics = oracle(x, conv, norm, *sizes[2:], training)
     same(unit.train(training)(x).detach(), expected, tolerance=1e-4)
+    for kept, wanted in zip(("running_mean", "running_var"), statistics, strict=True):
+        what = f"{kept} of the batch norm after a call, momentum 0.1"
+        same(getattr(norm, kept), wanted, tolerance=1e-4, what=what)
 
 
 def test_a_constant_behind_the_convolution_changes_nothing(rng):
@@ -143,7 +147,8 @@ def test_x_is_not_changed(rng):
 
 def test_gradients_reach_every_weight(rng):
     """All parameters learn."""
-    unit, _, _ = filled(rng, 2, 3)
+    unit, _, norm = filled(rng, 2, 3)
+    nn.init.ones_(norm.bias)  # else every ReLU may be shut
     unit(normal(rng, 3, 2, 5, 4)).square().sum().backward()
     without = [n for n, p in unit.named_parameters() if p.grad is None or not p.grad.any()]
     expect(not without, f"no gradient reaches {', '.join(without)}", without)

@@ -80,15 +80,26 @@ def test_whatever_conv_was_told(rng, told):
     agrees(*layers(rng, 4, 8, 3, **told), normal(rng, 2, 4, 9, 8))
 
 
+@pytest.mark.parametrize(
+    ("of_conv", "of_bn"), [("float64", "float64"), ("float64", "float32"), ("float32", "float64")]
+)
+def test_the_dtype_is_convs(rng, of_conv, of_bn):
+    """Weight and bias have conv's dtype, whatever bn's is."""
+    conv, bn = layers(rng, 2, 3, (1, 2), dtype=getattr(torch, of_conv))
+    x = normal(rng, 2, 2, 4, 5, dtype=conv.weight.dtype)
+    expected = bn(conv(x)).detach()
+    one = folded(conv, bn.to(getattr(torch, of_bn)))
+    kinds = sorted({str(kept.dtype).removeprefix("torch.") for kept in one.parameters()})
+    expect(kinds == [of_conv], f"the parameters are {', '.join(kinds)}, of a conv in {of_conv} "
+           f"and a bn in {of_bn}", kinds)  # fmt: skip
+    same(one(x).detach(), expected, tolerance=1e-4)
+
+
 @pytest.mark.parametrize("eps", [1e-5, 1e-2, 1.0])
 def test_eps_joins_the_variance_under_the_root(rng, eps):
-    """bn's own eps: it shows where the variance is small. In float64, and float64 stays."""
+    """bn's own eps: it shows where the variance is small."""
     conv, bn = layers(rng, 2, 3, 2, eps=eps, dtype=torch.float64)
     bn.running_var.copy_(tensor([1e-4, 2.0, 0.01]))
-    one = folded(conv, bn)
-    kinds = {str(kept.dtype).removeprefix("torch.") for kept in one.parameters()}
-    expect(kinds == {"float64"}, f"the parameters are {', '.join(sorted(kinds))}, conv's are "
-           "float64", sorted(kinds))  # fmt: skip
     agrees(conv, bn, normal(rng, 2, 2, 4, 5, dtype=torch.float64), tolerance=1e-7)
 
 
@@ -138,6 +149,8 @@ def test_it_can_be_trained(rng):
     one = folded(conv, bn)
     names = sorted(name for name, _ in one.named_parameters())
     expect(names == ["bias", "weight"], f"the parameters are {names}", names)
+    frozen = [name for name, parameter in one.named_parameters() if not parameter.requires_grad]
+    expect(not frozen, f"requires_grad is off: {', '.join(frozen)} cannot be trained", frozen)
     one(normal(rng, 2, 2, 4, 5)).square().sum().backward()
     reached = all(p.grad is not None for p in one.parameters())
     expect(reached, "no gradient reaches weight and bias", "gradient")

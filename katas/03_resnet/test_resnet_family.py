@@ -193,10 +193,13 @@ def test_each_stage_has_its_width_and_its_size(depth):
 
 @EACH
 def test_the_logits_are_torchvisions(rng, depth):
-    """Same names, weights and statistics, same logits."""
+    """Same names, weights and statistics, same logits; x belongs to the caller."""
     model, x = filled(depth).eval(), normal(rng, 1, 3, 33, 71)
+    before = x.clone()
     with torch.no_grad():
-        same(model(x), network(x, numbers(depth), depth))
+        logits = model(x)
+        same(x, before, what="the caller's x after the call")
+        same(logits, network(x, numbers(depth), depth))
 
 
 @BOTH_KINDS

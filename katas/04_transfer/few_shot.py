@@ -19,8 +19,9 @@ def few_shot_classifier(
     The backbone comes back as it was: weights, statistics, requires_grad, .grad and each
     submodule's mode. The classifier holds it, or a copy, and the head; it is put into eval
     before it is asked, as any model. A class without an image keeps its logit all the same.
-    All randomness comes from `generator`: torch's global seed has no influence on the logits
-    and is not set. Beware: nn.Linear draws its first weights from the global random numbers.
+    All randomness comes from `generator` as it stands, not from its initial_seed(): torch's
+    global seed has no influence on the logits and is not set. Beware: nn.Linear draws its first
+    weights from the global random numbers.
 
     Shapes:
         backbone: images (N, ...) to features (N, F), for any F

@@ -239,28 +239,38 @@ def test_every_call_builds_a_classifier_of_its_own(rng):
 
 
 def test_randomness_comes_from_the_generator_alone(rng):
-    """With a generator in the same state the global seed changes nothing."""
-    features, labels = few(rng, 3, 3)
-    seed, logits = int(rng.integers(1 << 30)), []
-    for other in (1, 2):
+    """Torch's global seed changes nothing; if chance plays a part, then by the generator's state.
+
+    A generator that has drawn already has the same initial_seed(), and gives other numbers.
+    """
+    features, labels = few(rng, 3, 4)
+    seed, logits = int(rng.integers(1 << 30)), {}
+    cases = {"first": (1, seed, 0), "global seed": (2, seed, 0), "seed": (1, seed + 1, 0),
+             "state": (1, seed, 1)}  # fmt: skip
+    for case, (other, own, drawn) in cases.items():
         torch.default_generator.manual_seed(other)
-        logits.append(asked(built(nn.Flatten(), features, labels, 3, chance(seed)), features, 3))
-    change = (logits[1] - logits[0]).abs().max().item() / logits[0].abs().max().item()
+        torch.rand(drawn, generator=(generator := chance(own)))
+        logits[case] = asked(built(nn.Flatten(), features, labels, 3, generator), features, 3)
+    change = (logits["global seed"] - logits["first"]).abs().max() / logits["first"].abs().max()
     expect(change <= 1e-5, f"the global seed changes the logits by {100 * change:.2g} %, with a "
            "generator in the same state", "global")  # fmt: skip
+    seeded = torch.equal(logits["state"], logits["first"])
+    seeded = seeded and not torch.equal(logits["seed"], logits["first"])
+    expect(not seeded, "a generator that has drawn already gives the logits of a fresh one with "
+           "its seed: what counts is the seed, not the state", "seeded")  # fmt: skip
 
 
 def test_no_seed_is_set(rng):
     """Torch's global random numbers and the generator go on from where they stood."""
     features, labels = few(rng, 2, 2)
-    after = {"torch's global seed": [], "the generator's seed": []}
-    for seed in (1, 2):
+    after = []
+    for seed, drawn in [(1, 0), (2, 0), (2, 1)]:
         torch.default_generator.manual_seed(seed)
-        generator = chance(seed)
+        torch.rand(drawn, generator=(generator := chance(3)))
         few_shot_classifier(nn.Flatten(), features, labels, 2, generator)
-        for name, source in zip(after, (torch.default_generator, generator), strict=True):
-            after[name].append(source.get_state())
-    told = [name for name, (one, two) in after.items() if torch.equal(one, two)]
+        after.append((torch.default_generator.get_state(), generator.get_state()))
+    told = ["torch's global seed"] * torch.equal(after[0][0], after[1][0])
+    told += ["the generator's seed"] * torch.equal(after[1][1], after[2][1])
     expect(not told, f"{' and '.join(told)} is set inside", told)
 
 

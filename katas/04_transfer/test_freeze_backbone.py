@@ -37,9 +37,27 @@ class Net(nn.Module):
 
 HEADS = pytest.mark.parametrize(
     ("head", "options"),
-    [("fc", {}), ("fc", {"first": True}), ("fc", {"norm": False}), ("fc.3", {}), ("fc2", {})],
-    ids=["last", "first", "no batch norm", "dotted", "in the middle"],
-)
+    [("fc", {}), ("fc", {"first": True}), ("fc", {"norm": False}), ("fc.3", {}), ("fc2", {}),
+     ("fc2", {"earlier": "fc"}), ("fc", {"earlier": "fc.3"})],
+    ids=["last", "first", "no batch norm", "dotted", "in the middle", "another before",
+         "a part of it before"],
+)  # fmt: skip
+
+
+def frozen(head, earlier=None, **options):
+    """A model, and its state before it was frozen; perhaps it had been for another head."""
+    model = Net(**options)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    for each in (earlier, head) if earlier else (head,):
+        freeze_backbone(model, each)
+    return model, before
+
+
+def changed(model, before):
+    """The names of what is not as before, to the bit, or not there."""
+    now = model.state_dict()
+    return [n for n in before | now if n not in before or n not in now
+            or not torch.equal(now[n], before[n])]  # fmt: skip
 
 
 def part(model, head):
@@ -53,8 +71,7 @@ def awake(model):
 @HEADS
 def test_only_the_head_requires_a_gradient(head, options):
     """Weights and biases outside the head do not learn, those of all its layers do."""
-    model = Net(**options)
-    freeze_backbone(model, head)
+    model, _ = frozen(head, **options)
     wanted = [name for name, _ in model.named_parameters() if name.startswith(f"{head}.")]
     got = awake(model)
     extra = [name for name in got if name not in wanted]
@@ -76,7 +93,8 @@ def trained(rng, model):
     """Three steps of plain gradient descent, as a training loop takes them."""
     x, labels = normal(rng, 8, 1, 7, 6), torch.arange(8) % 3
     for _ in range(3):
-        loss = F.cross_entropy(model.train()(x), labels)
+        model.train()
+        loss = F.cross_entropy(model(x), labels)
         expect(loss.requires_grad, "the loss requires no gradient: nothing can learn", "no graph")
         loss.backward()
         with torch.no_grad():
@@ -89,28 +107,29 @@ def trained(rng, model):
 @HEADS
 def test_after_three_steps_all_outside_the_head_is_as_before(rng, head, options):
     """Every parameter and buffer to the bit, num_batches_tracked too; the head has learnt."""
-    model = Net(**options)
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    freeze_backbone(model, head)
-    same_now = all(torch.equal(v, before[n]) for n, v in model.state_dict().items())
-    expect(same_now, "freezing itself has changed a weight or a buffer", "values")
+    model, before = frozen(head, **options)
+    other = changed(model, before)
+    expect(not other, f"freezing has changed or removed {', '.join(other[:3])}", other)
     trained(rng, model)
-    changed = [n for n, value in model.state_dict().items() if not torch.equal(value, before[n])]
-    moved = [name for name in changed if not name.startswith(f"{head}.")]
+    now = changed(model, before)
+    moved = [name for name in now if not name.startswith(f"{head}.")]
     expect(not moved, f"{', '.join(moved[:3])} outside the head has changed", moved)
-    still = [n for n, p in part(model, head).named_parameters() if f"{head}.{n}" not in changed]
+    still = [n for n, p in part(model, head).named_parameters() if f"{head}.{n}" not in now]
     expect(not still, f"{', '.join(still[:3])} of the head has not learnt", still)
 
 
 @HEADS
 @pytest.mark.parametrize("calls", [["train"], ["eval", "train"], ["train", "eval"]], ids=", ".join)
-def test_train_and_eval_reach_the_head(head, options, calls):
-    """model.train() and eval() set the model's own mode and that of all modules of the head."""
-    model = Net(**options)
-    freeze_backbone(model, head)
+def test_train_and_eval_reach_the_head(rng, head, options, calls):
+    """model.train() and eval() set the model's own mode and that of all modules of the head.
+
+    It is looked at after a forward: what a hook does counts too.
+    """
+    model, _ = frozen(head, **options)
     for call in calls:
         got = getattr(model, call)()
         expect(got is model, f"model.{call}() returns {type(got).__name__}, not the model", call)
+    model(normal(rng, 4, 1, 7, 6))
     wanted = calls[-1] == "train"
     inside = set(part(model, head).modules())
     expect(

@@ -15,11 +15,12 @@ def train_transform(size: int) -> Callable[[Tensor], Tensor]:
     """Build the pipeline for training: every time an image comes by, it looks different.
 
     The window of a random resized crop (torchvision's defaults for area and shape), mirrored
-    left to right every other time, with brightness and contrast jittered by 0.2 each and no
-    other colour changed. Then the numbers are made such as a pretrained network wants them: from
-    0..255 to 0..1, less MEAN, divided by STD, channel by channel. Jitter clamps to the range of
-    an image, so it must work on an image. All chance is torch's own: after torch.manual_seed
-    the same image gives the same result.
+    left to right every other time, with brightness and contrast jittered by 0.2, each by a
+    factor of its own, and no other colour changed. Then the numbers are made such as a
+    pretrained network wants them: from 0..255 to 0..1, less MEAN, divided by STD, channel by
+    channel. Jitter clamps to the range of an image, so it must work on an image. All chance is
+    torch's own: after torch.manual_seed the same image gives the same result. The pipeline sets
+    no seed.
 
     Shapes:
         size: side of the result

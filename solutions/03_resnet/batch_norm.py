@@ -136,6 +136,82 @@ class TorchsOwnStatistics(nn.Module):
         return x * gain + (self.bias.view(1, -1, 1, 1) - mean * gain)
 
 
+@right(BatchNorm2d)
+class ChannelByChannel(BatchNorm2d):
+    """Hand-written loops: one channel after the other, and a mean that is a sum over a count."""
+
+    def forward(self, x):
+        if x.ndim != 4:
+            raise ValueError(f"{x.ndim} axes")
+        if x.shape[1] != self.weight.numel():
+            raise ValueError(f"{x.shape[1]} channels")
+        count = x.shape[0] * x.shape[2] * x.shape[3]
+        if self.training and count == 1:
+            raise ValueError("one value")
+        maps = []
+        for c in range(x.shape[1]):
+            values = x[:, c]
+            mean, variance = self.running_mean[c].clone(), self.running_var[c].clone()
+            if self.training:
+                mean = values.sum() / count
+                variance = ((values - mean) ** 2).sum() / count
+                unbiased = variance.detach() * count / (count - 1)
+                with torch.no_grad():
+                    self.running_mean[c] += self.momentum * (mean - self.running_mean[c])
+                    self.running_var[c] += self.momentum * (unbiased - self.running_var[c])
+            normal = (values - mean) / (variance + self.eps) ** 0.5
+            maps.append(self.weight[c] * normal + self.bias[c])
+        if self.training:
+            self.num_batches_tracked += 1
+        return torch.stack(maps, dim=1)
+
+
+def _normalised(x, mean, variance, weight, bias, eps):
+    return torch.addcmul(bias, x - mean, weight / (variance + eps).sqrt())
+
+
+@right(BatchNorm2d)
+class FunctionalCore(nn.Module):
+    """A function without memory does the sums, with the channels as the last axis; the layer
+    remembers. The variance is the mean of the squares less the square of the mean."""
+
+    def __init__(self, num_features, eps=1e-5, momentum=0.1):
+        super().__init__()
+        self.settings = {"eps": eps, "momentum": momentum}
+        self.weight = nn.Parameter(torch.ones(num_features))
+        self.bias = nn.Parameter(torch.zeros(num_features))
+        for name, start in nn.BatchNorm2d(num_features).named_buffers():
+            self.register_buffer(name, start.clone())
+
+    def forward(self, x):
+        wanted = tuple(self.running_mean.shape)
+        if len(x.shape) != 4 or (x.shape[1],) != wanted:
+            raise ValueError(f"x is {tuple(x.shape)}")
+        last = x.movedim(1, -1)
+        if not self.training:
+            mean, variance = self.running_mean, self.running_var
+        else:
+            mean, variance = self._measured(last)
+        parts = mean, variance, self.weight, self.bias, self.settings["eps"]
+        return _normalised(last, *parts).movedim(-1, 1)
+
+    def _measured(self, last):
+        count = last[..., 0].numel()
+        if count <= 1:
+            raise ValueError("one value a channel")
+        exact = last.double()
+        mean = exact.mean(dim=(0, 1, 2))
+        variance = exact.square().mean(dim=(0, 1, 2)) - mean.square()
+        for kept, new in zip(self._kept(), (mean, variance * (count / (count - 1))), strict=True):
+            share = self.settings["momentum"]
+            kept.copy_(kept * (1 - share) + new.detach().to(kept.dtype) * share)
+        self.num_batches_tracked.add_(1)
+        return mean.to(last.dtype), variance.to(last.dtype)
+
+    def _kept(self):
+        return self.running_mean, self.running_var
+
+
 class _Layer(BatchNorm2d):
     """The layer that mistakes are made in: every step of it is a method."""
 
@@ -278,6 +354,14 @@ class MomentumIgnored(_Layer):
 
     def __init__(self, num_features, eps=1e-5, momentum=0.1):
         super().__init__(num_features, eps)
+
+
+@wrong(BatchNorm2d)
+class MomentumZeroIgnored(_Layer):
+    """a momentum of 0 is taken for none: `momentum or 0.1` makes it 0.1"""
+
+    def __init__(self, num_features, eps=1e-5, momentum=0.1):
+        super().__init__(num_features, eps, momentum or 0.1)
 
 
 @wrong(BatchNorm2d)
@@ -434,6 +518,22 @@ class EpsIgnored(_Layer):
 
     def root(self, variance):
         return torch.sqrt(variance + 1e-5)
+
+
+@wrong(BatchNorm2d)
+class EpsZeroIgnored(_Layer):
+    """an eps of 0 is taken for none: `eps or 1e-5` makes it 1e-5"""
+
+    def __init__(self, num_features, eps=1e-5, momentum=0.1):
+        super().__init__(num_features, eps or 1e-5, momentum)
+
+
+@wrong(BatchNorm2d)
+class ByViews(_Layer):
+    """x.view stops where x is itself a view, as a transposed one: reshape does not"""
+
+    def measure(self, x):
+        return super().measure(x.view(*x.shape[:2], -1, 1))
 
 
 @wrong(BatchNorm2d)

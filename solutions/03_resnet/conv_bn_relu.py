@@ -87,6 +87,47 @@ def nested(in_channels, out_channels, kernel_size=3, stride=1):
     return nn.Sequential(nn.Sequential(conv, nn.BatchNorm2d(out_channels)), nn.ReLU())
 
 
+class _Named(nn.Sequential):
+    """A class of its own, with the ReLU as a function in forward."""
+
+    def __init__(self, in_channels, out_channels, kernel_size, stride):
+        padding = [size // 2 for size in kernel_size]
+        conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False)
+        super().__init__()
+        self.conv, self.norm = conv, nn.BatchNorm2d(out_channels)
+
+    def forward(self, x):
+        return F.relu(self.norm(self.conv(x)))
+
+
+@right(conv_bn_relu)
+def a_class_of_its_own(in_channels, out_channels, kernel_size=3, stride=1):
+    both = kernel_size if isinstance(kernel_size, tuple) else (kernel_size,) * 2
+    if any(size % 2 != 1 or size < 0 for size in both):
+        raise ValueError(f"kernel_size {kernel_size}")
+    if in_channels < 1 or out_channels < 1 or stride < 1:
+        raise ValueError("a size below 1")
+    return _Named(in_channels, out_channels, both, stride)
+
+
+@right(conv_bn_relu)
+def one_by_one(in_channels, out_channels, kernel_size=3, stride=1):
+    """Layers appended in a loop, a frame for each axis, a threshold for a ReLU."""
+    unit = nn.Sequential()
+    sizes = [kernel_size, kernel_size] if isinstance(kernel_size, int) else list(kernel_size)
+    for axis, size in enumerate(sizes):
+        if size not in range(1, max(sizes) + 1, 2):
+            raise ValueError(f"{size} is not odd")
+        half = size // 2
+        frame = (half, half, 0, 0) if axis else (0, 0, half, half)  # above and below come last
+        unit.append(nn.ConstantPad2d(frame, 0.0))
+    if not all(n > 0 for n in (in_channels, out_channels, stride)):
+        raise ValueError("a size below 1")
+    unit.append(nn.Conv2d(in_channels, out_channels, sizes, (stride, stride), bias=False))
+    unit.extend([nn.BatchNorm2d(out_channels, eps=1e-5, momentum=0.1), nn.Threshold(0.0, 0.0)])
+    return unit
+
+
 def _pair(kernel_size):
     return kernel_size if isinstance(kernel_size, tuple) else (kernel_size, kernel_size)
 
@@ -198,6 +239,35 @@ def no_affine(in_channels, out_channels, kernel_size=3, stride=1):
     return nn.Sequential(conv, nn.BatchNorm2d(out_channels, affine=False), relu)
 
 
+def _with_norm(in_channels, out_channels, kernel_size, stride, **settings):
+    conv, _, relu = _unit(in_channels, out_channels, kernel_size, stride)
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels, **settings), relu)
+
+
+@wrong(conv_bn_relu)
+def coarse_eps(in_channels, out_channels, kernel_size=3, stride=1):
+    """the batch norm has an eps of 1e-3, as in other libraries: torch's default is 1e-5"""
+    return _with_norm(in_channels, out_channels, kernel_size, stride, eps=1e-3)
+
+
+@wrong(conv_bn_relu)
+def momentum_of_the_old(in_channels, out_channels, kernel_size=3, stride=1):
+    """the batch norm has a momentum of 0.9, the share of the old: torch's is that of the new, 0.1"""
+    return _with_norm(in_channels, out_channels, kernel_size, stride, momentum=0.9)
+
+
+@wrong(conv_bn_relu)
+def slow_momentum(in_channels, out_channels, kernel_size=3, stride=1):
+    """the batch norm has a momentum of 0.01: torch's default is 0.1"""
+    return _with_norm(in_channels, out_channels, kernel_size, stride, momentum=0.01)
+
+
+@wrong(conv_bn_relu)
+def plain_mean(in_channels, out_channels, kernel_size=3, stride=1):
+    """the batch norm has no momentum (None): it keeps the plain mean of all batches"""
+    return _with_norm(in_channels, out_channels, kernel_size, stride, momentum=None)
+
+
 @wrong(conv_bn_relu)
 def stride_ignored(in_channels, out_channels, kernel_size=3, stride=1):
     """the stride is ignored"""
@@ -252,7 +322,7 @@ def sizes_unchecked(in_channels, out_channels, kernel_size=3, stride=1):
     return conv_bn_relu(max(in_channels, 1), max(out_channels, 1), kernel_size, max(stride, 1))
 
 
-class _Unit(nn.Module):
+class _NoSequential(nn.Module):
     def __init__(self, *sizes):
         super().__init__()
         self.layers = conv_bn_relu(*sizes)
@@ -264,4 +334,4 @@ class _Unit(nn.Module):
 @wrong(conv_bn_relu)
 def a_module_of_its_own(in_channels, out_channels, kernel_size=3, stride=1):
     """what is returned is no nn.Sequential"""
-    return _Unit(in_channels, out_channels, kernel_size, stride)
+    return _NoSequential(in_channels, out_channels, kernel_size, stride)

@@ -20,7 +20,7 @@ def fold_bn(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> nn.Conv2d:
 
     Shapes:
         conv: any nn.Conv2d, with or without a bias
-        bn: nn.BatchNorm2d over conv's out_channels, in any mode
+        bn: nn.BatchNorm2d over conv's out_channels, in any mode, of any dtype
         returns: an nn.Conv2d with a bias
 
     Example:
@@ -98,6 +98,45 @@ def by_asking_bn(conv, bn):
                                    else folded.bias * (one - zero) + zero)  # fmt: skip
         folded.weight *= (one - zero).reshape(-1, 1, 1, 1)
     return folded.to(conv.weight.dtype)
+
+
+@right(fold_bn)
+def filter_by_filter(conv, bn):
+    """Plain numbers: a loop over the filters, each with a gain and a shift of its own."""
+    if bn.running_var is None or len(bn.running_var) != conv.weight.shape[0]:
+        raise ValueError("bn does not fit conv")
+    folded = copy.deepcopy(conv)
+    folded.register_parameter("bias", nn.Parameter(conv.weight.new_zeros(conv.out_channels)))
+    with torch.no_grad():
+        for f in range(conv.out_channels):
+            gain = 1.0 / (bn.running_var[f].item() + bn.eps) ** 0.5
+            shift = 0.0
+            if bn.affine:
+                gain, shift = gain * bn.weight[f].item(), bn.bias[f].item()
+            start = 0.0 if conv.bias is None else conv.bias[f].item()
+            folded.weight[f] = conv.weight[f] * gain
+            folded.bias[f] = (start - bn.running_mean[f].item()) * gain + shift
+    return folded
+
+
+@right(fold_bn)
+def by_state_dict(conv, bn):
+    """A diagonal matrix multiplies the flat filters; the new layer loads the result."""
+    kept = {name: tensor.to(conv.weight) for name, tensor in bn.state_dict().items()}
+    if "running_mean" not in kept:
+        raise ValueError("nothing to fold")
+    if kept["running_mean"].shape != conv.weight.shape[:1]:
+        raise ValueError("other channels")
+    names = ("stride", "padding", "dilation", "groups", "padding_mode")
+    told = {name: getattr(conv, name) for name in names}
+    folded = nn.Conv2d(conv.in_channels, conv.out_channels, conv.kernel_size, **told)
+    gain = torch.diag(kept.get("weight", 1.0) / (kept["running_var"] + bn.eps).sqrt())
+    old = -kept["running_mean"] if conv.bias is None else conv.bias.data - kept["running_mean"]
+    weight = torch.mm(gain, conv.weight.data.flatten(1)).reshape(conv.weight.shape)
+    folded.to(conv.weight).load_state_dict(
+        {"weight": weight, "bias": gain @ old + kept.get("bias", 0.0)}
+    )
+    return folded
 
 
 def _with(conv, bn, weight=None, bias=None):
@@ -301,6 +340,63 @@ def groups_forgotten(conv, bn):
 def dtype_forgotten(conv, bn):
     """conv's dtype is forgotten: the result is float32"""
     return fold_bn(conv, bn).float()
+
+
+@wrong(fold_bn)
+def dtype_of_bn(conv, bn):
+    """the result has bn's dtype, not conv's"""
+    return fold_bn(conv, bn).to(bn.running_var.dtype)
+
+
+@wrong(fold_bn)
+def dtype_of_the_products(conv, bn):
+    """the result has the dtype that conv's numbers times bn's have, not conv's own"""
+    folded = fold_bn(conv, bn)
+    return folded.to(torch.promote_types(conv.weight.dtype, bn.running_var.dtype))
+
+
+@wrong(fold_bn)
+def square_kernel(conv, bn):
+    """only the kernel's height is read: a kernel that is not square stops, or becomes one"""
+    folded = fold_bn(conv, bn)
+    names = ("stride", "padding", "dilation", "groups", "padding_mode")
+    told = {name: getattr(conv, name) for name in names}
+    new = nn.Conv2d(conv.in_channels, conv.out_channels, conv.kernel_size[0], **told)
+    with torch.no_grad():
+        new.to(conv.weight.dtype).weight.copy_(folded.weight)
+        new.bias.copy_(folded.bias)
+    return new
+
+
+@wrong(fold_bn)
+def one_stride(conv, bn):
+    """only the first number of conv's stride is read: a stride of (2, 1) becomes 2"""
+    return _told(conv, bn, stride=conv.stride[0])
+
+
+@wrong(fold_bn)
+def one_dilation(conv, bn):
+    """only the first number of conv's dilation is read: one of (1, 2) becomes 1"""
+    return _told(conv, bn, dilation=conv.dilation[0])
+
+
+@wrong(fold_bn)
+def one_padding(conv, bn):
+    """only the first number of conv's padding is read: one of (2, 1) becomes 2"""
+    padding = conv.padding if isinstance(conv.padding, str) else conv.padding[0]
+    return _told(conv, bn, padding=padding)
+
+
+@wrong(fold_bn)
+def no_word_as_padding(conv, bn):
+    """padding as a word ("same") is read as if it were a pair of numbers"""
+    return _told(conv, bn, padding=(conv.padding[0], conv.padding[1]))
+
+
+@wrong(fold_bn)
+def frozen(conv, bn):
+    """the new layer's weights are frozen: requires_grad is off, it cannot be trained"""
+    return fold_bn(conv, bn).requires_grad_(False)
 
 
 @wrong(fold_bn)

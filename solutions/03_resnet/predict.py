@@ -1,5 +1,6 @@
 """Ask a network without changing it: classes out, and everything as it was before."""
 
+import contextlib
 import copy
 
 import torch
@@ -65,7 +66,7 @@ def of_a_copy(model, x):
 
 @right(predict)
 def one_image_at_a_time(model, x):
-    """Single images, modes set by train(mode) from the leaves' parents downwards."""
+    """Single images, autograd switched by hand."""
     before = [(module, module.training) for module in model.modules()]
     enabled = torch.is_grad_enabled()
     torch.set_grad_enabled(False)
@@ -74,8 +75,46 @@ def one_image_at_a_time(model, x):
         return torch.cat([model(image[None]).topk(1).indices[:, 0] for image in x])
     finally:
         torch.set_grad_enabled(enabled)
-        for module, mode in before:  # parents come first, so that children have the last word
-            module.train(mode)
+        for module, mode in before:
+            module.training = mode
+
+
+@contextlib.contextmanager
+def _asked_only(model):
+    with contextlib.ExitStack() as stack:
+        for module in model.modules():
+            stack.callback(setattr, module, "training", module.training)
+        yield model.eval()
+
+
+@right(predict)
+def by_context_manager(model, x):
+    """What is to be put back is told to a stack; probabilities have the same largest one."""
+    with _asked_only(model) as asked, torch.no_grad():
+        return asked(x).log_softmax(1).argmax(1)
+
+
+def _own_modes(module, modes):
+    modes.setdefault(module, module.training)
+    for child in module.children():
+        _own_modes(child, modes)
+    return modes
+
+
+@right(predict)
+@torch.inference_mode()
+def as_plain_numbers(model, x):
+    """A walk down the tree, and one row of logits after the other as a list."""
+    modes = _own_modes(model, {})
+    try:
+        for module in modes:
+            module.training = False
+        rows = model(x).tolist()
+    finally:
+        while modes:
+            module, mode = modes.popitem()
+            module.training = mode
+    return torch.tensor([max(range(len(row)), key=row.__getitem__) for row in rows])
 
 
 def _asked(model, x):
@@ -113,6 +152,37 @@ def only_the_root_restored(model, x):
         return _asked(model, x)
     finally:
         model.training = mode
+
+
+@wrong(predict)
+def restored_by_train(model, x):
+    """train(mode) gives the mode to all below: a submodule with two parents gets the second's"""
+    before = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        return _asked(model, x)
+    finally:
+        for module, mode in before:
+            module.train(mode)
+
+
+def _switched(module, modes):
+    modes.append((module, module.training))
+    module.training = False
+    for child in module.children():
+        _switched(child, modes)
+    return modes
+
+
+@wrong(predict)
+def switched_while_walking(model, x):
+    """a submodule used twice is met twice, and gets back the eval of the second time"""
+    modes = _switched(model, [])
+    try:
+        return _asked(model, x)
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 @wrong(predict)

@@ -25,7 +25,8 @@ def resnet18(num_classes: int = 1000) -> nn.Module:
     torchvision's own model is no answer.
 
     Shapes:
-        of the model: x (N, 3, H, W), any size from 32 on -> logits (N, num_classes)
+        of the model: x (N, 3, H, W), any size from 32 on, which is not changed
+            -> logits (N, num_classes)
 
     Example:
         >>> sum(p.numel() for p in resnet18().parameters())
@@ -152,6 +153,32 @@ def blocks_of_its_own(num_classes=1000):
     if num_classes <= 0:
         raise ValueError("no classes")
     return _OwnNet(num_classes)
+
+
+class _Dict(nn.ModuleDict):
+    """No attributes: layers under their names in a dict, and stages that are dicts too."""
+
+    def forward(self, x):
+        x = self["bn1"](self["conv1"](F.pad(x, (3, 3, 3, 3)))).clamp(min=0)
+        x = F.pad(x, (1, 1, 1, 1)).unfold(2, 3, 2).unfold(3, 3, 2).amax((-2, -1))
+        for stage in sorted(name for name in self if name.startswith("layer")):
+            x = self[stage]["1"](self[stage]["0"](x))
+        means = torch.einsum("nchw->nc", x) / (x.shape[2] * x.shape[3])
+        return F.linear(means, self["fc"].weight, self["fc"].bias)
+
+
+@right(resnet18)
+def as_a_dict(num_classes=1000):
+    """A table of stages; the pool and the mean are written out."""
+    if not num_classes >= 1:
+        raise ValueError(f"{num_classes} classes")
+    net = _Dict({"conv1": nn.Conv2d(3, 64, 7, 2, bias=False), "bn1": nn.BatchNorm2d(64)})
+    for number, before, after, stride in [(1, 64, 64, 1), (2, 64, 128, 2), (3, 128, 256, 2),
+                                          (4, 256, 512, 2)]:  # fmt: skip
+        blocks = BasicBlock(before, after, stride), BasicBlock(after, after, 1)
+        net[f"layer{number}"] = nn.ModuleDict(zip("01", blocks, strict=True))
+    net.update({"fc": nn.Linear(512, num_classes)})
+    return net
 
 
 class _Net(_ResNet):

@@ -28,7 +28,8 @@ def resnet(depth: int, num_classes: int = 1000) -> nn.Module:
     models can also be built on torch's "meta" device. torchvision's own are no answer.
 
     Shapes:
-        of the model: x (N, 3, H, W), any size from 32 on -> logits (N, num_classes)
+        of the model: x (N, 3, H, W), any size from 32 on, which is not changed
+            -> logits (N, num_classes)
 
     Example:
         >>> with torch.device("meta"):
@@ -375,6 +376,36 @@ def stride_in_the_last_block(depth, num_classes=1000):
         return _again(block, 2 if last else 1) if number > 1 else None
 
     return _changed(depth, num_classes, change)
+
+
+@wrong(resnet)
+def stride_in_every_block(depth, num_classes=1000):
+    """every block of a stage has the stride, not the first one alone"""
+    return _changed(depth, num_classes, lambda b, n, p: _again(b, 2) if n > 1 and p else None)
+
+
+@wrong(resnet)
+def image_normalised_in_place(depth, num_classes=1000):
+    """the image's mean is taken away, in place: the caller's image is another one afterwards"""
+
+    def stem(net, x):
+        with torch.no_grad():
+            x.sub_(x.mean())
+        return F.relu(net.bn1(net.conv1(x)))
+
+    return _net(depth, num_classes, stem=stem)
+
+
+@wrong(resnet)
+def image_rectified_in_place(depth, num_classes=1000):
+    """an in-place ReLU meets the image itself: the caller's image loses what is negative"""
+
+    def stem(net, x):
+        maps = net.bn1(net.conv1(x))
+        x.detach().relu_()
+        return F.relu(maps)
+
+    return _net(depth, num_classes, stem=stem)
 
 
 @wrong(resnet)

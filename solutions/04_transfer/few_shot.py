@@ -24,8 +24,9 @@ def few_shot_classifier(
     The backbone comes back as it was: weights, statistics, requires_grad, .grad and each
     submodule's mode. The classifier holds it, or a copy, and the head; it is put into eval
     before it is asked, as any model. A class without an image keeps its logit all the same.
-    All randomness comes from `generator`: torch's global seed has no influence on the logits
-    and is not set. Beware: nn.Linear draws its first weights from the global random numbers.
+    All randomness comes from `generator` as it stands, not from its initial_seed(): torch's
+    global seed has no influence on the logits and is not set. Beware: nn.Linear draws its first
+    weights from the global random numbers.
 
     Shapes:
         backbone: images (N, ...) to features (N, F), for any F
@@ -459,6 +460,13 @@ def global_numbers(backbone, images, labels, num_classes, generator):
 def global_seed_set(backbone, images, labels, num_classes, generator):
     """torch's global seed is set inside"""
     torch.default_generator.manual_seed(0)
+    return global_numbers(backbone, images, labels, num_classes, generator)
+
+
+@wrong(few_shot_classifier)
+def seed_of_the_generator(backbone, images, labels, num_classes, generator):
+    """the generator's initial_seed() seeds the draws: what it has drawn before plays no part"""
+    torch.default_generator.manual_seed(generator.initial_seed())
     return global_numbers(backbone, images, labels, num_classes, generator)
 
 

@@ -18,11 +18,12 @@ def train_transform(size: int) -> Callable[[Tensor], Tensor]:
     """Build the pipeline for training: every time an image comes by, it looks different.
 
     The window of a random resized crop (torchvision's defaults for area and shape), mirrored
-    left to right every other time, with brightness and contrast jittered by 0.2 each and no
-    other colour changed. Then the numbers are made such as a pretrained network wants them: from
-    0..255 to 0..1, less MEAN, divided by STD, channel by channel. Jitter clamps to the range of
-    an image, so it must work on an image. All chance is torch's own: after torch.manual_seed
-    the same image gives the same result.
+    left to right every other time, with brightness and contrast jittered by 0.2, each by a
+    factor of its own, and no other colour changed. Then the numbers are made such as a
+    pretrained network wants them: from 0..255 to 0..1, less MEAN, divided by STD, channel by
+    channel. Jitter clamps to the range of an image, so it must work on an image. All chance is
+    torch's own: after torch.manual_seed the same image gives the same result. The pipeline sets
+    no seed.
 
     Shapes:
         size: side of the result
@@ -219,6 +220,42 @@ def middle_only(size):
 
 
 @wrong(train_transform)
+def moved_only(size):
+    """the window moves, but has one size: RandomCrop after Resize neither grows nor shrinks"""
+    return _train(size, crop=v2.Compose([v2.Resize(size), v2.RandomCrop(size)]))
+
+
+@wrong(train_transform)
+def square_windows(size):
+    """all windows are square (ratio=(1, 1)): nothing is ever stretched a little"""
+    return _train(size, crop=v2.RandomResizedCrop(size, ratio=(1.0, 1.0)))
+
+
+@wrong(train_transform)
+def mirrored_too_seldom(size):
+    """fewer than half of the images are mirrored"""
+    return _train(size, flip=v2.RandomHorizontalFlip(0.3))
+
+
+@wrong(train_transform)
+def mirrored_too_often(size):
+    """more than half of the images are mirrored"""
+    return _train(size, flip=v2.RandomHorizontalFlip(0.7))
+
+
+@wrong(train_transform)
+def one_factor_for_both(size):
+    """brightness and contrast have one factor in common, where each has its own"""
+
+    def jitter(image):
+        factor = 0.8 + 0.4 * torch.rand(()).item()
+        image = v2.functional.adjust_brightness(image, factor)
+        return v2.functional.adjust_contrast(image, factor)
+
+    return _train(size, jitter=jitter)
+
+
+@wrong(train_transform)
 def no_jitter(size):
     """colours are not jittered"""
     return _train(size, jitter=v2.Identity())
@@ -280,6 +317,18 @@ def seeded_when_built(size):
 
     def transform(image):
         torch.manual_seed(0)
+        return pipeline(image)
+
+    return transform
+
+
+@wrong(train_transform)
+def seeded_by_a_draw(size):
+    """torch's seed is set in every call, to another number each time"""
+    pipeline = train_transform(size)
+
+    def transform(image):
+        torch.manual_seed(int(torch.randint(1 << 30, ())))
         return pipeline(image)
 
     return transform
