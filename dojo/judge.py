@@ -21,7 +21,7 @@ from dojo.store import open_store
 
 SILENCE = 150.0  # seconds without any event after which the process is taken for stuck
 GRACE = 2.0  # seconds beyond a test's own limit, before it is ended from outside
-LOOK = 0.05  # seconds between two looks at the memory
+LOOK = 0.1  # seconds before the first look at the memory, and between two
 # Only the plugins that judging needs: others that happen to be installed cost seconds, and
 # each of pytest's own that is left out some milliseconds of import or garbage collection.
 UNUSED = (
@@ -99,7 +99,7 @@ class Job:
         self.tail = events.Tail(told)
         self.why = ""  # it was ended from outside
         self.asked = 0
-        self.looked = 0.0
+        self.looked = time.monotonic()
         arguments = [str(kata.suite), *options, *OPTIONS, f"--color={'yes' if color else 'no'}"]
         self.process = start(arguments, kata, told, self.printed)
         self.family = Family(self.process.pid)
