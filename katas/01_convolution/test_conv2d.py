@@ -19,7 +19,7 @@ WEIGHT = torch.tensor([[[[1.0, 2, -1], [0, -3, 5]]]])
 def test_one_window_becomes_the_sum_of_products():
     """Where image and kernel are equally large there is one place, and one number."""
     expected = 1.0 * 1 + 2 * 2 + 0 * -1 + 4 * 0 + 1 * -3 + 5 * 5
-    same(conv2d(X[..., :2, :3], WEIGHT), torch.tensor([[[[expected]]]]))
+    same(conv2d(X[..., :2, :3].contiguous(), WEIGHT), torch.tensor([[[[expected]]]]))
 
 
 def test_the_window_moves_one_cell_at_a_time():
@@ -111,6 +111,14 @@ def test_a_batch_is_the_stack_of_its_images(rng):
     x, weight, bias = normal(rng, 3, 2, 6, 5), normal(rng, 4, 2, 3, 2), normal(rng, 4)
     alone = [conv2d(image[None], weight, bias, (1, 2), (2, 1)) for image in x]
     same(conv2d(x, weight, bias, (1, 2), (2, 1)), torch.cat(alone))
+
+
+def test_x_and_weight_may_be_views(rng):
+    """Transposed, or a part of something larger: what counts are the cells."""
+    x, weight = normal(rng, 3, 2, 9, 7), normal(rng, 4, 2, 2, 3)
+    for one, other in [(x.transpose(2, 3), weight), (x, weight.transpose(2, 3)),
+                       (x[:, :, 1:, ::2], weight.flip(0)[1:])]:  # fmt: skip
+        same(conv2d(one, other, padding=(1, 0)), F.conv2d(one, other, padding=(1, 0)))
 
 
 def test_float64_stays_float64(rng):

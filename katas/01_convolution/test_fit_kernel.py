@@ -83,6 +83,13 @@ def test_every_step_is_lr_times_the_gradient(rng, shape, kernel_size, lr):
         same(fit_kernel(images, targets, kernel_size, steps, lr), expected)
 
 
+def test_images_and_targets_may_be_views(rng):
+    """Rows and columns exchanged, or a part of larger images: what counts are the cells."""
+    images, targets = examples(rng, (3, 1, 5, 8), 2)
+    for view in ((images.mT, targets.mT), (images[1:, :, :, ::2], targets[1:, :, :, ::2][..., :3])):
+        same(fit_kernel(*view, 2, 3, 0.1), after(*view, 2, 3, 0.1))
+
+
 @pytest.mark.parametrize("name", HIDDEN)
 def test_the_filter_behind_the_targets_is_found(rng, name):
     """From noise and its filtered maps alone the filter comes out, as it was written."""

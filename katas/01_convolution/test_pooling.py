@@ -21,12 +21,12 @@ GRID = torch.tensor([[[
 
 def test_the_largest_cell_of_a_window_is_kept():
     """One window becomes one number: its largest cell."""
-    same(max_pool2d(GRID[..., :2, :2], 2), torch.tensor([[[[7.0]]]]))
+    same(max_pool2d(GRID[..., :2, :2].contiguous(), 2), torch.tensor([[[[7.0]]]]))
 
 
 def test_the_mean_of_a_window_is_kept():
     """One window becomes one number: the sum of its cells over their count."""
-    same(avg_pool2d(GRID[..., :2, :2], 2), torch.tensor([[[[(3 + 1 + 7 + 5) / 4]]]]))
+    same(avg_pool2d(GRID[..., :2, :2].contiguous(), 2), torch.tensor([[[[(3 + 1 + 7 + 5) / 4]]]]))
 
 
 def test_windows_of_the_maximum_stand_side_by_side():
@@ -123,6 +123,14 @@ def test_a_padding_of_exactly_half_the_kernel_is_allowed(rng, pool, kernel_size,
     """In each direction the padding may be as large as half the kernel there."""
     x = normal(rng, 2, 3, 7, 8)
     same(pool(x, kernel_size, 2, padding), ORACLES[pool](x, kernel_size, 2, padding))
+
+
+@both
+def test_x_may_be_a_view(rng, pool):
+    """Rows and columns exchanged, or a part of larger maps: what counts are the cells."""
+    x = normal(rng, 2, 3, 9, 7)
+    for view in (x.transpose(2, 3), x[:, :, 1:, ::2]):
+        same(pool(view, (3, 2), None, (1, 0)), ORACLES[pool](view, (3, 2), None, (1, 0)))
 
 
 @both

@@ -114,6 +114,13 @@ def test_the_matrix_times_the_image_is_the_convolution(rng, shape, image, dtype)
     same(matrix @ x.flatten(), F.conv2d(x[None], weight).flatten(), what="matrix @ x.flatten()")
 
 
+def test_the_weight_may_be_a_view(rng):
+    """Rows and columns exchanged, or some of more filters: what counts are the cells."""
+    weight = normal(rng, 5, 2, 2, 3)
+    for view in (weight.transpose(2, 3), weight[::2]):
+        same(conv_as_matrix(view, 4, 5), oracle(view, 4, 5))
+
+
 def test_every_row_holds_the_weights_of_its_filter_and_zeros(rng):
     """Weights are shared: the same numbers stand in all rows of a filter, only elsewhere."""
     weight = tensor(rng.permutation(range(1, 49))).reshape(3, 2, 2, 4).float()
@@ -133,7 +140,7 @@ def test_gradients_flow_back_to_the_weight(rng, shape, image):
     )
 
 
-@pytest.mark.parametrize("kernel", [(4, 2), (2, 7), (4, 7), (18, 1), (1, 18), (9, 9)])
+@pytest.mark.parametrize("kernel", [(4, 2), (2, 7), (4, 7), (9, 3), (18, 1), (1, 18), (9, 9)])
 def test_a_kernel_larger_than_the_image_is_refused(rng, kernel):
     """A kernel that fits nowhere, too tall or too wide, is refused with a ValueError."""
     weight = normal(rng, 2, 3, *kernel)

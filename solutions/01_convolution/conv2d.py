@@ -452,6 +452,20 @@ def bias_along_the_width(x, weight, bias=None, stride=1, padding=0):
 
 
 @wrong(conv2d)
+def by_view(x, weight, bias=None, stride=1, padding=0):
+    """.view stops where weight or x is itself a view, as a transposed one: reshape does not"""
+    weight.view(-1), x.view(-1)
+    return conv2d(x, weight, bias, stride, padding)
+
+
+@wrong(conv2d)
+def by_memory(x, weight, bias=None, stride=1, padding=0):
+    """x is read as it lies in memory, row after row, though it may be a view (as_strided)"""
+    lies = torch.as_strided(x, x.shape, torch.empty(x.shape, device="meta").stride())
+    return conv2d(lies, weight, bias, stride, padding)
+
+
+@wrong(conv2d)
 def always_float32(x, weight, bias=None, stride=1, padding=0):
     """the result is float32 whatever came in"""
     bias = None if bias is None else bias.float()

@@ -235,6 +235,39 @@ def one_short(image, template):
 
 
 @wrong(locate_pattern)
+def one_column_short(image, template):
+    """the last column of places is missing: W - KW of them instead of W - KW + 1"""
+    scores = _scores(image, template)
+    return _first(scores[:, : max(scores.shape[1] - 1, 1)])
+
+
+@wrong(locate_pattern)
+def one_row_short(image, template):
+    """the last row of places is missing: H - KH of them instead of H - KH + 1"""
+    scores = _scores(image, template)
+    return _first(scores[: max(len(scores) - 1, 1)])
+
+
+@wrong(locate_pattern)
+def last_template_column(image, template):
+    """the template's last column is ignored"""
+    _scores(image, template)
+    if template.shape[1] < 2 or np.ptp(template[:, :-1]) == 0:
+        return _first(_scores(image, template))
+    return _first(_scores(image[:, :-1], template[:, :-1]))
+
+
+@wrong(locate_pattern)
+def too_large_on_both_sides_only(image, template):
+    """a template is refused only where it is too tall and too wide: one of them is enough"""
+    if template.min() == template.max():
+        raise ValueError("all cells of the template are equal")
+    if template.shape[0] > image.shape[0] and template.shape[1] > image.shape[1]:
+        raise ValueError("too large")
+    return too_large_accepted(image, template)
+
+
+@wrong(locate_pattern)
 def flipped(image, template):
     """the template is turned around before it slides: a pattern is looked for upside down"""
     return _first(_scores(image, template[::-1, ::-1]))

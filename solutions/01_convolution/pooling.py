@@ -356,6 +356,12 @@ def max_first_image(x, kernel_size, stride=None, padding=0):
 
 
 @wrong(max_pool2d)
+def max_by_view(x, kernel_size, stride=None, padding=0):
+    """x.view stops where x is itself a view, as a transposed one: reshape does not (maximum)"""
+    return max_pool2d(x.view(x.shape[0], -1).reshape(x.shape), kernel_size, stride, padding)
+
+
+@wrong(max_pool2d)
 def max_always_float32(x, kernel_size, stride=None, padding=0):
     """max_pool2d gives float32 whatever came in"""
     return max_pool2d(x.float(), kernel_size, stride, padding)
@@ -549,6 +555,12 @@ def avg_over_channels(x, kernel_size, stride=None, padding=0):
     """the mean is taken over all channels together"""
     means = avg_pool2d(x, kernel_size, stride, padding)
     return means.mean(1, keepdim=True).expand_as(means)
+
+
+@wrong(avg_pool2d)
+def avg_by_view(x, kernel_size, stride=None, padding=0):
+    """x.view stops where x is itself a view, as a transposed one: reshape does not (mean)"""
+    return avg_pool2d(x.view(x.shape[0], -1).reshape(x.shape), kernel_size, stride, padding)
 
 
 @wrong(avg_pool2d)

@@ -621,6 +621,21 @@ def only_the_width_checked(weight, height, width):
 
 
 @wrong(conv_as_matrix)
+def both_sides_needed(weight, height, width):
+    """a kernel is refused only where it is too tall and too wide: one of them is enough"""
+    if weight.shape[2] > height and weight.shape[3] > width:
+        raise ValueError("kernel does not fit")
+    return never_refuses(weight, height, width)
+
+
+@wrong(conv_as_matrix)
+def by_view(weight, height, width):
+    """.view stops where the weight is itself a view, as a transposed one: reshape does not"""
+    weight.view(-1)
+    return conv_as_matrix(weight, height, width)
+
+
+@wrong(conv_as_matrix)
 def exact_fit_refused(weight, height, width):
     """a kernel as tall or as wide as the image is refused: it has one place there"""
     if weight.shape[2] == height or weight.shape[3] == width:

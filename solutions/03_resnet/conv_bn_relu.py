@@ -252,7 +252,7 @@ def coarse_eps(in_channels, out_channels, kernel_size=3, stride=1):
 
 @wrong(conv_bn_relu)
 def momentum_of_the_old(in_channels, out_channels, kernel_size=3, stride=1):
-    """the batch norm has a momentum of 0.9, the share of the old: torch's is that of the new, 0.1"""
+    """the batch norm has a momentum of 0.9, the share of the old: 0.1, of the new, is torch's"""
     return _with_norm(in_channels, out_channels, kernel_size, stride, momentum=0.9)
 
 

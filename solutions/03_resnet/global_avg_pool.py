@@ -374,6 +374,17 @@ def seven_by_seven_only(channels, num_classes):
 
 
 @wrong(gap_head)
+def head_for_square_maps(channels, num_classes):
+    """the head's window is as wide as the map is tall: only square maps are pooled whole"""
+
+    def pooled(x):
+        size = min(x.shape[2:])
+        return x[:, :, :size, :size].mean((2, 3))
+
+    return _Then(channels, num_classes, before=pooled)
+
+
+@wrong(gap_head)
 def three_by_three(channels, num_classes):
     """the head's convolution is 3x3, not 1x1"""
     _refuse_no_size(channels, num_classes)
