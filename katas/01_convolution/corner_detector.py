@@ -8,9 +8,8 @@ def corner_detector(image: np.ndarray) -> np.ndarray:
 
     A corner is these four cells, bright at the bottom right and dark in the other three:
     0 0 above 0 1. A window fires where it holds them in any place, and gives exactly 0 where
-    it does not: on flat areas, on an edge alone, on the three other corners of a block,
-    where the block runs out of the window before its corner is seen, and where two blocks
-    touch, 1 0 above 0 1.
+    it does not: on flat areas, on an edge alone, on the three other corners of a block, and
+    where the block runs out of the window before its corner is seen.
 
     Build it as a network of two layers, each a correlation and a ReLU. The first one looks
     at small windows, the second one at what the first one found: no single filter over 25

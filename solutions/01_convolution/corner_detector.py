@@ -10,9 +10,8 @@ def corner_detector(image: np.ndarray) -> np.ndarray:
 
     A corner is these four cells, bright at the bottom right and dark in the other three:
     0 0 above 0 1. A window fires where it holds them in any place, and gives exactly 0 where
-    it does not: on flat areas, on an edge alone, on the three other corners of a block,
-    where the block runs out of the window before its corner is seen, and where two blocks
-    touch, 1 0 above 0 1.
+    it does not: on flat areas, on an edge alone, on the three other corners of a block, and
+    where the block runs out of the window before its corner is seen.
 
     Build it as a network of two layers, each a correlation and a ReLU. The first one looks
     at small windows, the second one at what the first one found: no single filter over 25
@@ -84,7 +83,7 @@ def edge_and_edge(image):
     """Both edges at the same cell: their sum must exceed what one of them alone reaches."""
     _checked(image)
     vertical, horizontal = _edges(image)
-    both = _relu(_relu(vertical) + _relu(horizontal) - image[:-1, :-1] - 1)
+    both = _relu(_relu(vertical) + _relu(horizontal) - 1)
     return _relu(_gathered(both) - 0.5)
 
 
@@ -116,13 +115,6 @@ def edges_added(image):
     _checked(image)
     vertical, horizontal = _edges(image)
     return _gathered(_relu(vertical) + _relu(horizontal))
-
-
-@wrong(corner_detector)
-def top_left_ignored(image):
-    """the cell at the top left of the four is not looked at: it has to be dark as well"""
-    _checked(image)
-    return _gathered(_relu(_correlate(image, np.array([[0, -1], [-1, 1]]))))
 
 
 @wrong(corner_detector)
