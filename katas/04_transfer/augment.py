@@ -49,7 +49,7 @@ def random_resized_crop(
 
     Shapes:
         x: (N, 3, H, W), float32 or float64
-        scale, ratio: (least, most), as (0.08, 1.0) and (3 / 4, 4 / 3)
+        scale, ratio: (least, most), as (0.08, 1.0) and (3 / 4, 4 / 3); scale may end above 1
         returns: (N, 3, size, size), x's dtype, differentiable
 
     Raises:

@@ -14,9 +14,10 @@ def replace_head(model: nn.Module, num_classes: int) -> nn.Module:
     declaration says nothing.
 
     The new Linear takes the features that the old one took, on the same device and in the same
-    dtype. It begins with numbers of its own, also where there are as many classes as before: they
-    are other classes. It can learn, also if all the model is frozen. Everything else is left as
-    it was: the very same layers and tensors, modes, requires_grad.
+    dtype. It has a bias where the old one had one; where that had none, it may. It begins with
+    numbers of its own, also where there are as many classes as before: they are other classes.
+    It can learn, also if all the model is frozen. Everything else is left as it was: the very
+    same layers and tensors, modes, requires_grad.
 
     Shapes:
         model: gives logits (N, old number of classes); it is changed

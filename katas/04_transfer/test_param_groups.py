@@ -151,14 +151,20 @@ class WithOwn(nn.Module):
         self.shift.requires_grad_(False)
 
 
-@pytest.mark.parametrize(("head", "far"), [("head", 2), ("second", 1)])
-def test_parameters_outside_every_child_learn_at_the_farthest_rate(head, far):
-    """They form one more group; frozen ones are left out of it too."""
+@pytest.mark.parametrize(("head", "far", "frozen"), [
+    ("head", 2, ""), ("second", 1, ""), ("first", 2, ""), ("head", 2, "first"),
+])  # fmt: skip
+def test_parameters_outside_every_child_learn_at_the_farthest_rate(head, far, frozen):
+    """They form one more group; the farthest child counts wherever it stands, frozen or not."""
     model, names = WithOwn(), ["first", "second", "head"]
+    for parameter in getattr(model, frozen).parameters() if frozen else ():
+        parameter.requires_grad_(False)
     rates = {n: 0.2 * 0.5 ** abs(names.index(n) - names.index(head)) for n in names}
     agree(rated(model, head, 0.2, 0.5), of(model, rates) | {"scale": 0.2 * 0.5**far})
     groups = len(param_groups(model, head, 0.2, 0.5))
-    expect(groups == 4, f"there are {groups} groups for 3 children and what is outside", groups)
+    count = 3 - bool(frozen)
+    seen = f"there are {groups} groups for {count} children that learn and what is outside"
+    expect(groups == count + 1, seen, groups)
 
 
 def test_as_in_a_resnet18():
@@ -191,7 +197,10 @@ def test_one_step_moves_each_by_its_rate():
         expect(abs(got - lr) < 1e-5, f"{name} moved by {got:.4g}, expected {lr:.4g}", moved)
 
 
-@pytest.mark.parametrize("head", ["fc", "Head", "", "one.weight", "hea"])
+@pytest.mark.parametrize(
+    "head", ["fc", "Classifier", "", "body.weight", "class", "classifier.1", "classifier.1.weight"]
+)
 def test_an_unknown_head_is_refused(head):
-    """It must be the name of a top-level child, whole."""
-    refuses(param_groups, body(), head, 0.1, 0.5, because=f"the head {head!r}")
+    """It must be the name of a top-level child, whole, and nothing inside of one."""
+    model = net(body=nn.Linear(2, 3), classifier=nn.Sequential(nn.ReLU(), nn.Linear(3, 2)))
+    refuses(param_groups, model, head, 0.1, 0.5, because=f"the head {head!r}")

@@ -43,7 +43,8 @@ def transfer_profile(
 
     Early layers of networks tend to agree, whatever they were trained for; late ones are of
     their own task. Where the numbers fall, transfer ends. Both networks run in eval mode. An
-    image's output at a layer, channels and places, is one row of features.
+    image's output at a layer, channels and places, is one row of features: as the layer
+    returned it, also where the next one goes on in place.
 
     Both come back as they were, also after an exception: each submodule's own mode, statistics,
     weights, .grad and hooks. Autograd stays as the caller had it.

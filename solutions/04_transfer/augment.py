@@ -54,7 +54,7 @@ def random_resized_crop(
 
     Shapes:
         x: (N, 3, H, W), float32 or float64
-        scale, ratio: (least, most), as (0.08, 1.0) and (3 / 4, 4 / 3)
+        scale, ratio: (least, most), as (0.08, 1.0) and (3 / 4, 4 / 3); scale may end above 1
         returns: (N, 3, size, size), x's dtype, differentiable
 
     Raises:
@@ -350,7 +350,7 @@ def crop_by_sampling(x, size, scale, ratio, generator):
     h, w = torch.zeros(2, count, dtype=torch.float64)
     open_, tries = torch.ones(count, dtype=torch.bool), 0
     while open_.any():
-        if tries == 500:
+        if tries == 2000:
             raise ValueError("nothing fits")
         tries += 1
         a, b = torch.rand(2, count, generator=generator, dtype=torch.float64)
@@ -496,6 +496,30 @@ def whole_image_after_ten(x, size, scale, ratio, generator):
     """after ten vain draws the whole image is taken: that is not one of the windows"""
     fallback = lambda self, height, width, ratio: (0, 0, height, width)  # noqa: E731
     return _changed(tries=10, fallback=fallback)(x, size, scale, ratio, generator)
+
+
+@wrong(random_resized_crop)
+def given_up_after_a_hundred(x, size, scale, ratio, generator):
+    """after a hundred vain draws it gives up, though windows that fit are only rare"""
+    return _changed(tries=100)(x, size, scale, ratio, generator)
+
+
+@wrong(random_resized_crop)
+def scale_above_one_refused(x, size, scale, ratio, generator):
+    """a scale that ends above 1 is refused, though windows of it fit"""
+    if scale[1] > 1:
+        raise ValueError("the scale ends above 1")
+    return random_resized_crop(x, size, scale, ratio, generator)
+
+
+@wrong(random_resized_crop)
+def both_sides_below_the_shorter(x, size, scale, ratio, generator):
+    """no side may be longer than the image's shorter one: a wide image gives no wide window"""
+
+    def fits(self, h, w, height, width):
+        return min(h, w) >= 1 and max(h, w) <= min(height, width)
+
+    return _changed(fits=fits)(x, size, scale, ratio, generator)
 
 
 @wrong(random_resized_crop)

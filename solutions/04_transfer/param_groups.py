@@ -269,6 +269,21 @@ def own_at_the_base_rate(model, head, base_lr, decay):
 
 
 @wrong(param_groups)
+def own_at_the_first_childs_rate(model, head, base_lr, decay):
+    """parameters that belong to no child get the first child's rate: it need not be the farthest"""
+    owners = [n for n, c in model.named_children() if n == head or _owns(c)]
+    lr = base_lr * decay ** owners.index(head) if head in owners else None
+    return _groups(model, head, base_lr, decay, own_lr=lr)
+
+
+@wrong(param_groups)
+def own_at_the_least_rate_in_use(model, head, base_lr, decay):
+    """parameters that belong to no child get the least rate in use: the farthest may be frozen"""
+    rates = [group["lr"] for group in _groups(model, head, base_lr, decay, own=False)]
+    return _groups(model, head, base_lr, decay, own_lr=min(rates, default=base_lr))
+
+
+@wrong(param_groups)
 def empty_groups(model, head, base_lr, decay):
     """there are groups without any parameter"""
     found = param_groups(model, head, base_lr, decay)
@@ -304,6 +319,13 @@ def any_head(model, head, base_lr, decay):
     """an unknown head is not refused: the last child is taken"""
     names = [n for n, _ in model.named_children()]
     return _groups(model, head if head in names else names[-1], base_lr, decay)
+
+
+@wrong(param_groups)
+def part_of_a_child(model, head, base_lr, decay):
+    """the dotted name of a part of a child is not refused: the whole child is taken"""
+    inside = "." in head and head in dict(model.named_modules())
+    return _groups(model, head.split(".")[0] if inside else head, base_lr, decay)
 
 
 @wrong(param_groups)

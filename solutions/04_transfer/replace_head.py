@@ -19,9 +19,10 @@ def replace_head(model: nn.Module, num_classes: int) -> nn.Module:
     declaration says nothing.
 
     The new Linear takes the features that the old one took, on the same device and in the same
-    dtype. It begins with numbers of its own, also where there are as many classes as before: they
-    are other classes. It can learn, also if all the model is frozen. Everything else is left as
-    it was: the very same layers and tensors, modes, requires_grad.
+    dtype. It has a bias where the old one had one; where that had none, it may. It begins with
+    numbers of its own, also where there are as many classes as before: they are other classes.
+    It can learn, also if all the model is frozen. Everything else is left as it was: the very
+    same layers and tensors, modes, requires_grad.
 
     Shapes:
         model: gives logits (N, old number of classes); it is changed
@@ -114,6 +115,12 @@ def three_cases(model, num_classes):
                 head[-place] = fresh(head[-place])
                 return model
     raise ValueError(f"a {type(model).__name__} has no head that is known here")
+
+
+@right(replace_head)
+def bias_as_before(model, num_classes):
+    """Without a bias where the old head had none."""
+    return _replaced(model, num_classes, new=lambda o, n: _new(o, n, bias=o.bias is not None))
 
 
 @right(replace_head)
@@ -309,10 +316,33 @@ def old_rows_kept(model, num_classes):
         head = _new(old, num_classes)
         with torch.no_grad():
             kept = min(num_classes, old.out_features)
-            head.weight[:kept], head.bias[:kept] = old.weight[:kept], old.bias[:kept]
+            head.weight[:kept] = old.weight[:kept]
+            if old.bias is not None:
+                head.bias[:kept] = old.bias[:kept]
         return head
 
     return _replaced(model, num_classes, new=new)
+
+
+@wrong(replace_head)
+def old_bias_kept(model, num_classes):
+    """the new head begins with the bias of the old one, which belongs to other classes"""
+
+    def new(old, num_classes):
+        head = _new(old, num_classes)
+        if old.bias is not None:
+            with torch.no_grad():
+                kept = min(num_classes, old.out_features)
+                head.bias[:kept] = old.bias[:kept]
+        return head
+
+    return _replaced(model, num_classes, new=new)
+
+
+@wrong(replace_head)
+def without_bias(model, num_classes):
+    """the new head has no bias, where the old one had one"""
+    return _replaced(model, num_classes, new=lambda o, n: _new(o, n, bias=False))
 
 
 @wrong(replace_head)

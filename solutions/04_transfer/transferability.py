@@ -53,7 +53,8 @@ def transfer_profile(
 
     Early layers of networks tend to agree, whatever they were trained for; late ones are of
     their own task. Where the numbers fall, transfer ends. Both networks run in eval mode. An
-    image's output at a layer, channels and places, is one row of features.
+    image's output at a layer, channels and places, is one row of features: as the layer
+    returned it, also where the next one goes on in place.
 
     Both come back as they were, also after an exception: each submodule's own mode, statistics,
     weights, .grad and hooks. Autograd stays as the caller had it.
@@ -438,6 +439,14 @@ def only_zeros_refused(x, y):
 
 
 @wrong(linear_cka)
+def exact_zero_after_centring(x, y):
+    """features that never change are told by exact zeros after centring: rounding leaves a rest"""
+    if len(x) != len(y) or any(not bool((f - f.mean(0)).any()) for f in (x, y)):
+        raise ValueError("different N, or nothing varies")
+    return constants_give_nan(x, y)
+
+
+@wrong(linear_cka)
 def only_constant_x_refused(x, y):
     """features that never change are refused in x, but not in y"""
     if (x == x[:1]).all():
@@ -522,6 +531,29 @@ def _hooked(model, x, layers, eval_mode=True, leave=(), see=lambda args, output:
 def in_train_mode(model_a, model_b, x, layers):
     """the models run in the mode that they come in: dropout and batch statistics take part"""
     outputs = lambda *args: _hooked(*args, eval_mode=False)  # noqa: E731
+    return _profile(model_a, model_b, x, layers, outputs)
+
+
+@wrong(transfer_profile)
+def kept_without_a_copy(model_a, model_b, x, layers):
+    """outputs are kept without a copy: the next layer, if it works in place, changes them"""
+
+    def outputs(model, x, layers):
+        found, hooks = {}, []
+        modes = [(module, module.training) for module in model.modules()]
+        try:
+            for name in layers:
+                keep = lambda m, args, output, name=name: found.update({name: output})  # noqa: E731
+                hooks.append(_layer(model, name).register_forward_hook(keep))
+            with torch.no_grad():
+                model.eval()(x)
+        finally:
+            for hook in hooks:
+                hook.remove()
+            for module, training in modes:
+                module.training = training
+        return found
+
     return _profile(model_a, model_b, x, layers, outputs)
 
 
