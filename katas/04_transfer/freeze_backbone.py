@@ -15,7 +15,7 @@ def freeze_backbone(model: nn.Module, head: str) -> None:
 
     The head learns: all of its parameters require a gradient, also if they were frozen before.
     The model handed in is changed; nothing is returned. No weight and no buffer changes value,
-    and none goes. A later call with another head takes the place of the earlier one.
+    and none goes.
 
     Shapes:
         head: the name of a submodule, dotted where it lies deeper, as in "classifier.2"

@@ -66,7 +66,7 @@ def of_a_copy(model, x):
 
 @right(predict)
 def one_image_at_a_time(model, x):
-    """Single images, autograd switched by hand."""
+    """Single images, modes set by train(mode) from the leaves' parents downwards."""
     before = [(module, module.training) for module in model.modules()]
     enabled = torch.is_grad_enabled()
     torch.set_grad_enabled(False)
@@ -75,8 +75,8 @@ def one_image_at_a_time(model, x):
         return torch.cat([model(image[None]).topk(1).indices[:, 0] for image in x])
     finally:
         torch.set_grad_enabled(enabled)
-        for module, mode in before:
-            module.training = mode
+        for module, mode in before:  # parents come first, so that children have the last word
+            module.train(mode)
 
 
 @contextlib.contextmanager
@@ -152,37 +152,6 @@ def only_the_root_restored(model, x):
         return _asked(model, x)
     finally:
         model.training = mode
-
-
-@wrong(predict)
-def restored_by_train(model, x):
-    """train(mode) gives the mode to all below: a submodule with two parents gets the second's"""
-    before = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        return _asked(model, x)
-    finally:
-        for module, mode in before:
-            module.train(mode)
-
-
-def _switched(module, modes):
-    modes.append((module, module.training))
-    module.training = False
-    for child in module.children():
-        _switched(child, modes)
-    return modes
-
-
-@wrong(predict)
-def switched_while_walking(model, x):
-    """a submodule used twice is met twice, and gets back the eval of the second time"""
-    modes = _switched(model, [])
-    try:
-        return _asked(model, x)
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 @wrong(predict)

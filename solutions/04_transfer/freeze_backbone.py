@@ -18,7 +18,7 @@ def freeze_backbone(model: nn.Module, head: str) -> None:
 
     The head learns: all of its parameters require a gradient, also if they were frozen before.
     The model handed in is changed; nothing is returned. No weight and no buffer changes value,
-    and none goes. A later call with another head takes the place of the earlier one.
+    and none goes.
 
     Shapes:
         head: the name of a submodule, dotted where it lies deeper, as in "classifier.2"
@@ -46,7 +46,6 @@ def freeze_backbone(model: nn.Module, head: str) -> None:
     # those on the way to the head keep their own mode: they have to pass train() on
     on_the_way = {module for name, module in modules.items() if f"{head}.".startswith(f"{name}.")}
     for module in model.modules():
-        vars(module).pop("train", None)  # an earlier call may have put it to sleep
         if module not in part_of_head and module is not model and module not in on_the_way:
             module.train = _stay_asleep.__get__(module)
             module.train(True)
@@ -63,11 +62,10 @@ HINTS = [
     "everything that you have put into eval?",
     "Freeze all, then wake the head: the order of declaration plays no part. For the modes give "
     "every module outside the head a train() of its own that ignores what is asked for. Methods "
-    "can be set on one object, and taken off again where the head has become another.",
+    "can be set on one object.",
     "model.requires_grad_(False); head.requires_grad_(True). For each module outside the head, "
     "neither the model itself nor on the way to the head: module.eval(), then module.train = "
-    "lambda mode=True, m=module: nn.Module.train(m, False). First of all vars(module).pop('train', "
-    "None) for each module: an earlier call may have set it.",
+    "lambda mode=True, m=module: nn.Module.train(m, False).",
 ]
 
 
@@ -78,13 +76,11 @@ def _found(model, head):
     return modules[head]
 
 
-def _asleep(model, head, stay, wake=True):
-    """Modes: each module outside the head for which `stay` holds keeps sleeping, no other."""
+def _asleep(model, head, stay):
+    """Modes: each module outside the head for which `stay` holds keeps sleeping."""
     inside = set(head.modules())
     above = {m for m in model.modules() if head in set(m.modules())}
     for module in model.modules():
-        if wake:
-            vars(module).pop("train", None)
         if module not in inside and module not in above and stay(module):
             module.train = _stay_asleep.__get__(module)
             module.train(True)
@@ -119,11 +115,9 @@ def by_class(model, head):
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.startswith(f"{head}."))
     for module in model.modules():
-        kind = type(module)
-        if vars(kind).get("train") is _stay_asleep:
-            module.__class__ = kind = kind.__base__
         holds_head = any(other is part for other in module.modules())
         if id(module) not in inside and not holds_head:
+            kind = type(module)
             module.__class__ = type(kind.__name__, (kind,), {"train": _stay_asleep})
             module.eval()
 
@@ -146,9 +140,7 @@ def by_hooks(model, head):
         sleep()
         return model
 
-    for earlier in vars(model).pop("hooks_of_mine", []):
-        earlier.remove()
-    model.hooks_of_mine = [model.register_forward_pre_hook(lambda *_: sleep())]
+    model.register_forward_pre_hook(lambda *_: sleep())
     model.train = train
     sleep()
 
@@ -164,11 +156,9 @@ def by_hooks_alone(model, head):
     def sleep(module, _):
         module.training = False
 
-    for earlier in vars(model).get("hooks_of_mine", []):
-        earlier.remove()
-    inside, outside = set(part.modules()), [m for m in model.modules() if part not in m.modules()]
-    frozen = [module for module in outside if module not in inside]
-    model.hooks_of_mine = [module.register_forward_pre_hook(sleep) for module in frozen]
+    for module in model.modules():
+        if part not in set(module.modules()) and module not in set(part.modules()):
+            module.register_forward_pre_hook(sleep)
 
 
 @wrong(freeze_backbone)
@@ -189,15 +179,6 @@ def eval_once(model, head):
     for module in model.modules():
         if module not in inside and module is not model:
             module.training = False
-
-
-@wrong(freeze_backbone)
-def asleep_for_good(model, head):
-    """a second call does not wake what the first has put to sleep: its head stays in eval"""
-    part = _found(model, head)
-    model.requires_grad_(False)
-    part.requires_grad_(True)
-    _asleep(model, part, lambda module: True, wake=False)
 
 
 @wrong(freeze_backbone)
