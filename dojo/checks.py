@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dojo.answers import answer, current
-from dojo.explain import Red, apart, describe, is_tensor, raised_text, side_by_side
+from dojo.explain import Red, a_kind, apart, describe, is_tensor, raised_text, side_by_side
 
 __all__ = ["Red", "answer", "expect", "refuses", "same", "same_value"]
 
@@ -37,9 +37,7 @@ def same_value(got: Any, expected: Any, *, tolerance: float = 0.0) -> None:
     """
     if _value_fits(got, expected, tolerance):
         return
-    kind = type(got).__name__
-    article = "an" if kind[:1] in "aeiou" else "a"
-    unlike = "" if _family(got) == _family(expected) else f" ({article} {kind})"
+    unlike = "" if _family(got) == _family(expected) else f" ({a_kind(got)})"
     if got is None:
         unlike = " (is there a return?)"
     raise Red(f"got {describe(got)}{unlike}, expected {describe(expected)}", ("value", got))
@@ -113,17 +111,15 @@ def _returned_something(got: Any, expected: Any, prefix: str = "") -> None:
 def _same_kind(got: Any, expected: Any, prefix: str) -> None:
     if is_tensor(got) != is_tensor(expected) or not _is_array(got):
         wanted = "a torch.Tensor" if is_tensor(expected) else "a numpy array"
-        raise Red(f"{prefix}got {_a(got)}, expected {wanted}", ("kind", type(got).__name__))
+        raise Red(
+            f"{prefix}got {a_kind(got)} ({describe(got)}), expected {wanted}",
+            ("kind", type(got).__name__),
+        )
 
 
 def _is_array(value: Any) -> bool:
     dense = is_tensor(value) and not value.is_nested  # a nested one has no shape to ask for
     return dense or isinstance(value, (np.ndarray, np.generic))
-
-
-def _a(value: Any) -> str:
-    name = type(value).__name__
-    return f"{'an' if name[:1] in 'aeiou' else 'a'} {name} ({describe(value)})"
 
 
 def _same_cells(

@@ -73,7 +73,7 @@ def describe(value: Any, depth: int = 3) -> str:
     try:
         return _describe(value, depth)
     except Exception:
-        return _kind(value)
+        return a_kind(value)
 
 
 def _describe(value: Any, depth: int) -> str:
@@ -98,11 +98,11 @@ def _describe(value: Any, depth: int) -> str:
         return value.name
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.nn.Module):
-        return f"a {type(value).__name__}"
+        return a_kind(value)
     if callable(value):
         return getattr(value, "__name__", type(value).__name__)
     told = _REPR.repr(value)
-    return _kind(value) if " at 0x" in told else _short(told)  # an address says nothing
+    return a_kind(value) if " at 0x" in told else _short(told)  # an address says nothing
 
 
 def _describe_items(value: list | tuple, depth: int) -> str:
@@ -122,8 +122,10 @@ def _short(text: str, most: int = 60) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
-def _kind(value: Any) -> str:
-    return f"a {type(value).__name__}"
+def a_kind(value: Any) -> str:
+    """Its type, with an article."""
+    name = type(value).__name__
+    return f"{'an' if name[:1] in 'AEIOaeiou' else 'a'} {name}"
 
 
 @functools.lru_cache(maxsize=256)

@@ -88,7 +88,7 @@ def asked_for(name, device="meta"):
     expect(three, f"{seen} came back, expected (model, preprocess, categories)", seen)
     kinds = [type(each).__name__ for each in got]
     known = isinstance(got[0], nn.Module) and bool(list(got[0].parameters()))
-    expect(known, f"the first of the three is a {kinds[0]}, expected the model", kinds)
+    expect(known, f"the first of the three is of type {kinds[0]}, expected the model", kinds)
     return got
 
 
