@@ -144,16 +144,15 @@ def _prove(proof: Proof, bank: Bank, seed: int, worker: Worker) -> None:
     same: tuple[str, ...] = ("--solutions", "--kata-seed", str(seed))
     first: dict[str, Result] = {}
     slow: list[str] = []
-    _run(proof, [((), _stub(proof)), (same, _reference(slow))], worker)
-    jobs: list[Work] = []
-    for variant in bank.variants:
+    jobs: list[Work] = [(same, _reference(slow)), ((), _stub(proof))]
+    for variant in bank.of_kind("wrong"):
         options = (*same, "--variant", variant.name)
-        if variant.kind == "wrong":
-            jobs.append(((*options, *FIRST), _red_at_first(variant, first)))
-        else:
-            jobs.append((options, partial(_not_green, f"right answer {variant.name}")))
+        jobs.append(((*options, *FIRST), _red_at_first(variant, first)))
     _run(proof, jobs, worker)
-    whole: list[Work] = []
+    jobs = []
+    for variant in bank.of_kind("right"):
+        rule = partial(_not_green, f"right answer {variant.name}")
+        jobs.append(((*same, "--variant", variant.name), rule))
     for variant in bank.of_kind("wrong"):
         if variant.name in first:
             if first[variant.name].name not in slow:
@@ -162,8 +161,8 @@ def _prove(proof: Proof, bank: Bank, seed: int, worker: Worker) -> None:
             if variant.sentence not in " ".join(proof.texts[variant.name].split()):
                 left_out = [name for name in slow if name != first[variant.name].name]
                 options = (*same, "--variant", variant.name, *_without(proof.kata, left_out))
-                whole.append((options, _red_and_named(proof, variant)))
-    _run(proof, whole, worker)
+                jobs.append((options, _red_and_named(proof, variant)))
+    _run(proof, jobs, worker)
 
 
 def _without(kata: Kata, tests: list[str]) -> tuple[str, ...]:
