@@ -59,12 +59,12 @@ def few_shot_classifier(
     )
     nn.init.normal_(head.weight, std=0.01, generator=generator)
     nn.init.zeros_(head.bias)
-    for _ in range(200):
+    for _ in range(100):
         loss = F.cross_entropy(head(features), labels)
         gradients = torch.autograd.grad(loss, list(head.parameters()))
         with torch.no_grad():
             for parameter, gradient in zip(head.parameters(), gradients, strict=True):
-                parameter -= 0.1 * gradient
+                parameter -= 0.2 * gradient
     return nn.Sequential(backbone, head)
 
 
@@ -87,8 +87,8 @@ HINTS = [
     "linear layer on them, a loss, a loop; its first weights from the generator, or zeros. At "
     "the end backbone and head in one module.",
     "nn.utils.skip_init(nn.Linear, F, num_classes) makes a layer that has drawn nothing; "
-    "nn.init.normal_ takes a generator. 200 steps of F.cross_entropy(head(features), labels), "
-    "torch.autograd.grad, parameter -= 0.1 * gradient. Return nn.Sequential(backbone, head).",
+    "nn.init.normal_ takes a generator. 100 steps of F.cross_entropy(head(features), labels), "
+    "torch.autograd.grad, parameter -= 0.2 * gradient. Return nn.Sequential(backbone, head).",
 ]
 
 
@@ -208,16 +208,16 @@ def by_a_head_of_two_layers(backbone, images, labels, num_classes, generator):
         for layer, weight in zip((head[0], head[2]), weights, strict=True):
             layer.weight.copy_(weight)
             layer.bias.zero_()
-    for _ in range(300):
+    for _ in range(150):
         head.zero_grad()
         F.cross_entropy(head(features), labels).backward()
         with torch.no_grad():
             for parameter in head.parameters():
-                parameter -= 0.1 * parameter.grad
+                parameter -= 0.2 * parameter.grad
     return _Built(backbone, head)
 
 
-def _fit(features, labels, num_classes, generator, steps=200, rate=0.1, start=0.01):
+def _fit(features, labels, num_classes, generator, steps=100, rate=0.2, start=0.01):
     """The head of the reference."""
     size = features.shape[1]
     head = nn.utils.skip_init(nn.Linear, size, num_classes, dtype=features.dtype)
@@ -226,7 +226,7 @@ def _fit(features, labels, num_classes, generator, steps=200, rate=0.1, start=0.
     return _descend(lambda: head(features), labels, head, steps, rate)
 
 
-def _descend(logits, labels, model, steps=200, rate=0.1):
+def _descend(logits, labels, model, steps=100, rate=0.2):
     """Trains whatever parameters of the model the logits hang on."""
     parameters = list(model.parameters())
     for _ in range(steps):
