@@ -152,6 +152,8 @@ def test_two_layers_begin_differently():
         expect(not torch.equal(a, b), f"two fresh layers have the same {name}", name)
     spread = one.state_dict()["bias"].unique().numel()
     expect(spread == 3, f"the three biases of a fresh layer are {spread} different numbers", spread)
+    kinds = one.state_dict()["weight"].unique().numel()  # of 96 two may fall together
+    expect(kinds > 90, f"the 96 weights of a fresh layer are {kinds} different numbers", kinds)
 
 
 def test_torchs_seed_decides_and_nothing_else():

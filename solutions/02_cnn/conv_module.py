@@ -433,6 +433,14 @@ class OneFilterRepeated(_Redrawn):
 
 
 @wrong(Conv2d)
+class OneChannelRepeated(_Redrawn):
+    """the channels of a filter begin as copies of one: they stay alike where the image is grey"""
+
+    def first(self, name, parameter, bound):
+        return parameter[:, :1].expand_as(parameter) if name == "weight" else parameter
+
+
+@wrong(Conv2d)
 class AlwaysTheSame(_Redrawn):
     """a generator of its own is seeded in each layer: all layers begin alike"""
 
