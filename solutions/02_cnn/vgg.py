@@ -409,6 +409,12 @@ def no_channels_accepted(config, in_channels=3):
     return vgg_features(config, max(in_channels, 1))
 
 
+@wrong(vgg_features)
+def lists_only(config, in_channels=3):
+    """the config is taken for a list (copy, +): a tuple is a sequence as well"""
+    return vgg_features(config.copy(), in_channels)
+
+
 def _model(num_classes, plan=None, dense=None, flatten=None, end=None):
     """VGG-16 with another plan, other layers of the classifier, another way to it or from it."""
     if num_classes < 1:
