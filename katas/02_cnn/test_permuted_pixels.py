@@ -29,8 +29,9 @@ def test_six_pixels_by_hand():
 @pytest.mark.parametrize("shape", [(3, 2, 4, 5), (1, 1, 2, 7), (2, 3, 5, 3), (4, 1, 1, 6),
                                    (1, 2, 1, 1)])  # fmt: skip
 def test_every_image_and_channel_is_shuffled_alike(rng, shape):
-    """One permutation for all; images and channels keep their places."""
-    x, places = normal(rng, *shape), shuffle(rng, shape[2] * shape[3])
+    """One permutation for all; images and channels keep their places; x may be transposed."""
+    x = normal(rng, *shape[:2], shape[3], shape[2]).transpose(2, 3)
+    places = shuffle(rng, shape[2] * shape[3])
     wanted = torch.empty_like(x)
     for i, place in enumerate(places.tolist()):
         row, column = divmod(place, shape[3])
