@@ -16,9 +16,9 @@ def randomization_check(
 
     An edge detector draws a convincing map of any image, and knows nothing of the model. So the
     map of the model is compared with that of the same network after every one of its parameters
-    was drawn anew, whatever layer it is in: an honest explainer then gives another map. The
-    comparison is the correlation of the two maps of an image over its pixels, Pearson's or
-    Spearman's, averaged over the images.
+    was drawn anew, whatever layer it is in, frozen or not: an honest explainer then gives
+    another map. The comparison is the correlation of the two maps of an image over its pixels,
+    Pearson's or Spearman's, averaged over the images.
 
     A map that is the same in all pixels correlates with nothing: 0. Otherwise neither the scale
     nor the offset of a map counts, however small. The new parameters come from `generator`

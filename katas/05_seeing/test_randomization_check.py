@@ -29,6 +29,7 @@ class Network(nn.Module):
         with torch.no_grad():
             for parameter in self.parameters():
                 parameter.copy_(normal(rng, *parameter.shape))
+        self.conv.requires_grad_(False)  # frozen parameters are parameters
         self.eval()
         self.norm.train()  # modes differ
 

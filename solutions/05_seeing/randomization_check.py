@@ -18,9 +18,9 @@ def randomization_check(
 
     An edge detector draws a convincing map of any image, and knows nothing of the model. So the
     map of the model is compared with that of the same network after every one of its parameters
-    was drawn anew, whatever layer it is in: an honest explainer then gives another map. The
-    comparison is the correlation of the two maps of an image over its pixels, Pearson's or
-    Spearman's, averaged over the images.
+    was drawn anew, whatever layer it is in, frozen or not: an honest explainer then gives
+    another map. The comparison is the correlation of the two maps of an image over its pixels,
+    Pearson's or Spearman's, averaged over the images.
 
     A map that is the same in all pixels correlates with nothing: 0. Otherwise neither the scale
     nor the offset of a map counts, however small. The new parameters come from `generator`
@@ -190,6 +190,18 @@ def only_the_last_layer(explainer, model, x, target, generator):
     def renew(model, generator):
         last = [m for m in model.modules() if list(m.parameters(recurse=False))][-1]
         _renew_all(last, generator)
+
+    return _check(explainer, model, x, target, generator, renew=renew)
+
+
+@wrong(randomization_check)
+def frozen_ones_kept(explainer, model, x, target, generator):
+    """frozen parameters keep what they have learnt: only those that require a gradient are drawn"""
+
+    def renew(model, generator):
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.normal_(generator=generator)
 
     return _check(explainer, model, x, target, generator, renew=renew)
 
