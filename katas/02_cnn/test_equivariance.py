@@ -163,6 +163,13 @@ def test_a_shift_that_leaves_no_cell_has_no_gap(rng):
     same_value(equivariance_gap(lambda x: x + 1, normal(rng, 1, 1, 8, 8), (0, 8)), 0.0)
 
 
+@pytest.mark.parametrize("axis", [2, 3], ids=["one row", "one column"])
+def test_a_map_of_one_row_or_column_is_all_border(rng, axis):
+    """Of one row none is left between the borders: no cell counts, the gap is 0.0."""
+    x = normal(rng, 2, 3, 9, 12)
+    same_value(equivariance_gap(lambda x: x.mean(axis, keepdim=True), x, (9, 12)), 0.0)
+
+
 @pytest.mark.parametrize("shift", [(1, 2), (2, 1), (-3, 2), (2, -1), (1, 1)])
 def test_no_multiple_of_the_stride_is_refused(rng, shift):
     """A map of stride 2 cannot move by half a cell, on neither axis."""
@@ -171,7 +178,8 @@ def test_no_multiple_of_the_stride_is_refused(rng, shift):
 
 
 def restless():
-    model = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), nn.BatchNorm2d(3), nn.Dropout(0.5))
+    inner = nn.Sequential(nn.Dropout(0.5))
+    model = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), nn.BatchNorm2d(3), inner)
     model[1].eval()
     return model
 

@@ -101,7 +101,8 @@ def test_the_network_for_digits():
     [{"stride": 3}, {"padding": 2}, {"dilation": 2}, {"stride": (1, 2)}, {"stride": (3, 1)},
      {"padding": (0, 2)}, {"padding": (3, 1)}, {"dilation": (1, 3)}, {"dilation": (2, 1)},
      {"kernel_size": (5, 2)}, {"padding": 4, "stride": 2}, {"groups": 2},
-     {"groups": 4, "out_channels": 8}, {"padding": (1, 2), "padding_mode": "reflect"}],
+     {"groups": 4, "out_channels": 8}, {"padding": (1, 2), "padding_mode": "reflect"},
+     {"padding": "same", "kernel_size": (15, 3)}, {"padding": "same", "kernel_size": (1, 19)}],
     ids=str,
 )  # fmt: skip
 def test_every_setting_of_a_convolution_counts(settings):

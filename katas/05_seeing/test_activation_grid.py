@@ -44,7 +44,7 @@ def test_three_maps_in_two_columns_by_hand():
 )  # fmt: skip
 def test_any_number_of_maps(rng, shape, columns, pad):
     """Full and open last rows, more columns than maps, any pad."""
-    maps = normal(rng, *shape)
+    maps = normal(rng, *shape[::-1]).permute(2, 1, 0)  # as a slice of (N, H, W, K) has them
     same(to_grid(maps, columns, pad), laid_out(maps, columns, pad))
 
 

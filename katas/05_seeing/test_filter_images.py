@@ -37,8 +37,8 @@ def test_a_coloured_filter_by_hand():
     "shape", [(4, 3, 2, 5), (5, 1, 3, 2), (1, 3, 4, 3), (2, 1, 1, 1), (3, 3, 1, 4), (6, 3, 7, 7)]
 )
 def test_any_filters(rng, shape):
-    """Any number and size of filters, with one channel or three."""
-    weight = normal(rng, *shape)
+    """Any number and size of filters, one channel or three; the weight may be a permuted view."""
+    weight = normal(rng, *shape[::-1]).permute(3, 2, 1, 0)
     same(filters_to_images(weight), drawn(weight))
 
 

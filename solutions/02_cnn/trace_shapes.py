@@ -909,6 +909,20 @@ def runs_in_place(layers, in_shape):
     return shapes
 
 
+@wrong(trace_shapes)
+def same_must_fit(layers, in_shape):
+    """a kernel larger than the image is refused with padding "same" too: there it always fits"""
+
+    def rule(layer, shape):
+        if len(shape) == 3 and layer.padding == "same":
+            spans = zip(layer.dilation, layer.kernel_size, shape[1:], strict=True)
+            if any(dilation * (size - 1) >= n for dilation, size, n in spans):
+                raise ValueError("the kernel does not fit")
+        return _after(layer, shape)
+
+    return _instead(layers, in_shape, nn.Conv2d, rule)
+
+
 def show(answer):
     """The network for digits, each value one unit large, and what every layer holds and costs."""
     from matplotlib.figure import Figure
