@@ -17,7 +17,7 @@ from dojo import golden, kept
 from dojo.answers import Library
 from dojo.bank import Bank, Variant
 from dojo.curriculum import Curriculum, Kata
-from dojo.diagnose import SLOW, Replay, name_mistakes
+from dojo.diagnose import Replay, name_mistakes
 from dojo.explain import Red
 from dojo.judge import Job, Judgement
 from dojo.results import GREEN, PASSED, Result
@@ -138,7 +138,7 @@ def _prove(proof: Proof, bank: Bank, seed: int, worker: Worker) -> None:
     A wrong answer runs to its first failure. What each gave there is enough to name it: one
     that passes this test, or failed in an earlier one, gives something else. An answer that
     cannot be told from another so early is judged as a whole, with the learner's own diagnosis;
-    tests as slow as training are left out, since a diagnosis does not run them again.
+    slow tests are left out then, since a diagnosis does not run them again.
     """
     # one seed for all, so that what one process found serves the others
     same: tuple[str, ...] = ("--solutions", "--kata-seed", str(seed))
@@ -155,8 +155,7 @@ def _prove(proof: Proof, bank: Bank, seed: int, worker: Worker) -> None:
         jobs.append(((*same, "--variant", variant.name), rule))
     for variant in bank.of_kind("wrong"):
         if variant.name in first:
-            if first[variant.name].name not in slow:
-                _name(first[variant.name], first, bank)
+            _name(first[variant.name], first, bank)
             proof.texts[variant.name] = golden.text_of(first[variant.name])
             if variant.sentence not in " ".join(proof.texts[variant.name].split()):
                 left_out = [name for name in slow if name != first[variant.name].name]
@@ -185,7 +184,7 @@ def _reference(slow: list[str]) -> Rule:
     """It is green; tells which of its tests are slow."""
 
     def reference(judgement: Judgement) -> str:
-        slow.extend(r.name for r in judgement.outcome.results.values() if r.seconds > SLOW)
+        slow.extend(r.name for r in judgement.outcome.results.values() if r.slow)
         return _not_green("the reference", judgement)
 
     return reference

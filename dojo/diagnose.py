@@ -21,7 +21,6 @@ from dojo.results import FAILED, PASSED, Result
 
 # in seconds of processor time: a busy machine must not cost a mistake its name
 BUDGET = 15.0  # a kata's diagnosis may take this at the most
-SLOW = 0.5  # a test that took longer, as training does, is not run again
 
 
 @dataclass
@@ -30,12 +29,11 @@ class Replay:
 
     result: Result
     again: Callable[[Variant], Result]
-    cost: float = 0.0  # seconds of processor time it took
     asked: frozenset[str] = frozenset()  # the public names that it used
 
     def concerns(self, variant: Variant) -> bool:
         """Whether a mistake in the variant's name can show: elsewhere it is the reference."""
-        return self.cost <= SLOW and variant.target in self.asked
+        return not self.result.slow and variant.target in self.asked
 
 
 def alike(a: Any, b: Any) -> bool:

@@ -7,7 +7,6 @@ import inspect
 import random
 import sqlite3
 import sys
-import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,7 +57,6 @@ class JudgeSession:
         self._last: tuple[str, Any] = ("", None)
         self._asked: set[str] = set()
         self._raised: Exception | None = None  # by the running test itself, not by a guard
-        self._cost = 0.0
         self._store: Store | None = None
 
     @property
@@ -85,7 +83,6 @@ class JudgeSession:
         self.guard.remember()
         self._same_start()
         self._last, self._raised = ("", None), None
-        began = time.process_time()
         with judging(kata, self.library, self._override(kata)):
             if kata.name in self.stopped:
                 raise Red(self.stopped[kata.name])
@@ -96,7 +93,6 @@ class JudgeSession:
                 self._raised = error
                 raise
             finally:
-                self._cost = time.process_time() - began
                 self._last, self._asked = (current.call, current.target), current.asked
                 self.guard.check()
 
@@ -148,7 +144,7 @@ class JudgeSession:
     ) -> Result:
         """What one test found, kept and sent."""
         result = Result(item.name, PASSED, rule=first_line(item.function))
-        result.seconds = report.duration
+        result.seconds, result.slow = report.duration, _may_be_slow(item)
         result.printed = _beginning(report.capstdout)
         if error is not None:
             error = self._or_blocked(error, kata)
@@ -162,9 +158,7 @@ class JudgeSession:
         self.outcome(kata).results[item.name] = result
         arguments = {n: v for n, v in item.funcargs.items() if n in _names(item.function)}
         again = self._replayer(kata, item, arguments)
-        self.replays.setdefault(kata.name, []).append(
-            Replay(result, again, self._cost, frozenset(self._asked))
-        )
+        self.replays.setdefault(kata.name, []).append(Replay(result, again, frozenset(self._asked)))
         events.send("result", kata=kata.name, result=result)
         return result
 
@@ -258,6 +252,13 @@ def _beginning(printed: str) -> str:
     lines = printed[:PRINTED].splitlines()
     left = printed.count("\n") + 1 - len(lines) if len(printed) > PRINTED else 0
     return "\n".join(lines) + (f"\n... and {left} lines more" if left > 0 else "")
+
+
+def _may_be_slow(item: pytest.Function) -> bool:
+    """Its own mark, not one of the whole suite, gives it more time than tests have."""
+    usual = float(item.config.getini("timeout") or 0)
+    marks = [mark for mark in item.own_markers if mark.name == "timeout" and mark.args]
+    return any(float(mark.args[0]) > usual for mark in marks)
 
 
 @functools.cache

@@ -24,6 +24,7 @@ class Result:
     printed: str = ""
     diagnosis: str = ""
     seconds: float = 0.0
+    slow: bool = False  # as training is: a diagnosis does not run it again
     cause: str = ""  # "stub", "import" and "blocked" stand for the whole kata, not for a rule
     observed: Any = field(default=None, repr=False)
 

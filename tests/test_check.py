@@ -151,14 +151,12 @@ def by_shape(grid):
     return int(grid.shape[0])
 '''
 SECOND_TEST = '''
+import pytest
 
+
+@pytest.mark.timeout(60)
 def test_rows_are_counted():
     """One for each row."""
-    import time
-
-    until = time.process_time() + 0.7
-    while time.process_time() < until:
-        pass
     open("ran", "a").write("x")
     same_value(answer("row_count")(np.ones((2, 3))), 2)
 '''

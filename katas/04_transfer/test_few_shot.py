@@ -291,6 +291,7 @@ def test_a_label_for_each_image(rng, images, labels):
             because=f"{images} images and {labels} labels")  # fmt: skip
 
 
+@pytest.mark.timeout(60)
 def test_pretrained_features_beat_untrained_ones(rng):
     """5 draws of 10 images a class: at least 35 points of accuracy above the untrained backbone.
 
