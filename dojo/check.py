@@ -149,23 +149,20 @@ def _prove(proof: Proof, bank: Bank, seed: int, worker: Worker) -> None:
         options = (*same, "--variant", variant.name)
         jobs.append(((*options, *FIRST), _red_at_first(variant, first)))
     _run(proof, jobs, worker)
-    jobs = []
+    jobs, suite = [], proof.kata.shown(proof.kata.suite)
     for variant in bank.of_kind("right"):
         rule = partial(_not_green, f"right answer {variant.name}")
         jobs.append(((*same, "--variant", variant.name), rule))
     for variant in bank.of_kind("wrong"):
-        if variant.name in first:
-            _name(first[variant.name], first, bank)
-            proof.texts[variant.name] = golden.text_of(first[variant.name])
-            if variant.sentence not in " ".join(proof.texts[variant.name].split()):
-                left_out = [name for name in slow if name != first[variant.name].name]
-                options = (*same, "--variant", variant.name, *_without(proof.kata, left_out))
-                jobs.append((options, _red_and_named(proof, variant)))
+        if (result := first.get(variant.name)) is None:
+            continue
+        _name(result, first, bank)
+        text = proof.texts[variant.name] = golden.text_of(result)
+        if variant.sentence not in " ".join(text.split()):
+            left_out = [f"--deselect={suite}::{name}" for name in slow if name != result.name]
+            options = (*same, "--variant", variant.name, *left_out)
+            jobs.append((options, _red_and_named(proof, variant)))
     _run(proof, jobs, worker)
-
-
-def _without(kata: Kata, tests: list[str]) -> tuple[str, ...]:
-    return tuple(f"--deselect={kata.shown(kata.suite)}::{name}" for name in tests)
 
 
 def _stub(proof: Proof) -> Rule:

@@ -72,7 +72,7 @@ def same(got: Any, expected: Any, *, tolerance: float | None = None, what: str =
     are compared exactly. `what` names the thing compared where it is not the result.
     """
     prefix = f"{what}: " if what else ""
-    _returned_something(got, expected, prefix)
+    _returned_something(got, prefix)
     _same_kind(got, expected, prefix)
     if tuple(got.shape) != tuple(expected.shape):
         raise Red(
@@ -103,8 +103,8 @@ def _cells(got: Any, prefix: str) -> np.ndarray:
         raise Red(message, ("cells", type(error).__name__), (raised_text(error),)) from None
 
 
-def _returned_something(got: Any, expected: Any, prefix: str = "") -> None:
-    if got is None and expected is not None:
+def _returned_something(got: Any, prefix: str) -> None:
+    if got is None:
         raise Red(f"{prefix}got None: is there a return?", ("value", None))
 
 

@@ -25,11 +25,8 @@ def send(event: str, **fields: Any) -> None:
         return
     plain = {key: _plain(value) for key, value in fields.items()}
     line = json.dumps({"event": event, **plain}) + "\n"
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    try:
-        os.write(file, line.encode())
-    finally:
-        os.close(file)
+    with open(path, "ab") as file:
+        file.write(line.encode())
 
 
 def _plain(value: Any) -> Any:

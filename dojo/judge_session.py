@@ -121,11 +121,11 @@ class JudgeSession:
         chosen = self.library.bank(kata).named(self.variant)
         return {chosen.target: chosen.obj}
 
-    def left(self, kata: Kata, tests: list[str]) -> list[str]:
-        """Those of a kata's tests that have something to say about the judged answer."""
-        if not self.variant:
-            return tests
-        return concerned(self.library.bank(kata).named(self.variant).target, tests)
+    def concerned(self, kata: Kata, tests: list[str]) -> list[str]:
+        """Those of a kata's tests that have something to say about the judged variant."""
+        for target in self._override(kata):
+            tests = concerned(target, tests)
+        return tests
 
     def _same_start(self) -> None:
         """Every test and every replay begins with the same seeds, and with autograd on."""

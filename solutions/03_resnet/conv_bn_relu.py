@@ -224,24 +224,21 @@ def sigmoid(in_channels, out_channels, kernel_size=3, stride=1):
     return _unit(in_channels, out_channels, kernel_size, stride, relu=False).append(nn.Sigmoid())
 
 
+def _with_norm(in_channels, out_channels, kernel_size, stride, **settings):
+    conv, _, relu = _unit(in_channels, out_channels, kernel_size, stride)
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels, **settings), relu)
+
+
 @wrong(conv_bn_relu)
 def no_statistics(in_channels, out_channels, kernel_size=3, stride=1):
     """the batch norm keeps no running statistics: eval measures its batch"""
-    conv, _, relu = _unit(in_channels, out_channels, kernel_size, stride)
-    norm = nn.BatchNorm2d(out_channels, track_running_stats=False)
-    return nn.Sequential(conv, norm, relu)
+    return _with_norm(in_channels, out_channels, kernel_size, stride, track_running_stats=False)
 
 
 @wrong(conv_bn_relu)
 def no_affine(in_channels, out_channels, kernel_size=3, stride=1):
     """the batch norm has no weight and bias of its own"""
-    conv, _, relu = _unit(in_channels, out_channels, kernel_size, stride)
-    return nn.Sequential(conv, nn.BatchNorm2d(out_channels, affine=False), relu)
-
-
-def _with_norm(in_channels, out_channels, kernel_size, stride, **settings):
-    conv, _, relu = _unit(in_channels, out_channels, kernel_size, stride)
-    return nn.Sequential(conv, nn.BatchNorm2d(out_channels, **settings), relu)
+    return _with_norm(in_channels, out_channels, kernel_size, stride, affine=False)
 
 
 @wrong(conv_bn_relu)

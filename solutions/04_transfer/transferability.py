@@ -499,15 +499,15 @@ def _profile(model_a, model_b, x, layers, outputs=_outputs, flat=lambda t: t.fla
     return [linear_cka(flat(a[name]), flat(b[name])) for name in layers]
 
 
-def _hooked(model, x, layers, eval_mode=True, leave=(), see=lambda args, output: output):
-    """As _outputs; `leave` says what is not put back."""
+def _hooked(model, x, layers, eval_mode=True, leave=(), see=lambda args, output: output * 1):
+    """As _outputs; `leave` says what is not put back, `see` what is kept of a call."""
     found, hooks = {}, []
     modes = [(module, module.training) for module in model.modules()]
     try:
         for name in layers:
             hooks.append(
                 _layer(model, name).register_forward_hook(
-                    lambda m, args, output, name=name: found.update({name: see(args, output) * 1})
+                    lambda m, args, output, name=name: found.update({name: see(args, output)})
                 )
             )
         if eval_mode:
@@ -537,24 +537,8 @@ def in_train_mode(model_a, model_b, x, layers):
 @wrong(transfer_profile)
 def kept_without_a_copy(model_a, model_b, x, layers):
     """outputs are kept without a copy: the next layer, if it works in place, changes them"""
-
-    def outputs(model, x, layers):
-        found, hooks = {}, []
-        modes = [(module, module.training) for module in model.modules()]
-        try:
-            for name in layers:
-                keep = lambda m, args, output, name=name: found.update({name: output})  # noqa: E731
-                hooks.append(_layer(model, name).register_forward_hook(keep))
-            with torch.no_grad():
-                model.eval()(x)
-        finally:
-            for hook in hooks:
-                hook.remove()
-            for module, training in modes:
-                module.training = training
-        return found
-
-    return _profile(model_a, model_b, x, layers, outputs)
+    see = lambda args, output: output  # noqa: E731
+    return _profile(model_a, model_b, x, layers, lambda *a: _hooked(*a, see=see))
 
 
 @wrong(transfer_profile)
@@ -635,7 +619,7 @@ def sorted_by_name(model_a, model_b, x, layers):
 @wrong(transfer_profile)
 def inputs_compared(model_a, model_b, x, layers):
     """what goes into each layer is compared, not what comes out"""
-    see = lambda args, output: args[0]  # noqa: E731
+    see = lambda args, output: args[0] * 1  # noqa: E731
     return _profile(model_a, model_b, x, layers, lambda *a: _hooked(*a, see=see))
 
 
