@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from typing import Any
 
 try:
@@ -14,7 +15,7 @@ except ImportError:  # judging does without; only what left the process group is
 
 
 class Family:
-    """Remembers every descendant that was ever seen, also one that left the group."""
+    """Remembers every descendant, and everything in its group, that was ever seen."""
 
     def __init__(self, pid: int):
         self.pid = pid
@@ -28,6 +29,9 @@ class Family:
             first = self.seen.setdefault(self.pid, psutil.Process(self.pid))
             for process in first.children(recursive=True):
                 self.seen.setdefault(process.pid, process)
+            for pid in psutil.pids() if os.name == "posix" else ():
+                if pid not in self.seen and _group(pid) == self.pid:
+                    self.seen[pid] = psutil.Process(pid)
 
     def memory(self, limit: int) -> int:
         """Bytes that the family holds for itself; exact only where they may exceed `limit`.
@@ -54,9 +58,25 @@ class Family:
         for process in self.seen.values():
             with contextlib.suppress(psutil.Error):
                 process.kill()
-        if psutil is not None:
-            others = [p for p in self.seen.values() if p.pid != self.pid]  # that one is waited for
-            psutil.wait_procs(others, timeout=3)
+        others = [p for p in self.seen.values() if p.pid != self.pid]  # that one is waited for
+        until = time.monotonic() + 3
+        while any(map(_runs, others)) and time.monotonic() < until:
+            time.sleep(0.005)
         if os.name != "posix" and psutil is None:
             with contextlib.suppress(OSError):
                 os.kill(self.pid, signal.SIGTERM)
+
+
+def _group(pid: int) -> int:
+    try:
+        return os.getpgid(pid)
+    except OSError:
+        return 0
+
+
+def _runs(process: Any) -> bool:
+    """A zombie does not, though nobody may ever ask for its status."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -35,6 +36,7 @@ class Listener:
 
     def __init__(self, source: int, told: int):
         self.source, self.told = source, told
+        self.running: set[int] = set()
         self.woken, self.wake = os.pipe()
         os.set_blocking(self.wake, False)
         signal.set_wakeup_fd(self.wake)
@@ -56,17 +58,37 @@ class Listener:
                         self.reap(0)
                         return None
                     for request in asked:
-                        if (pid := os.fork()) == 0:
-                            self.leave()
-                            return request
-                        tell(self.told, pid=pid)
+                        if (mine := self.fork(request)) is not None:
+                            return mine
 
-    def leave(self) -> None:
-        """A fork is a process of its own, which neither listens nor tells."""
+    def fork(self, request: Request) -> Request | None:
+        """In a fork: its request. With `both_ends` there are two, in one process group: the
+        second one, of which nothing is told, writes into a pipe that the first one reads."""
+        ends = os.pipe() if request.get("both_ends") else (0,)
+        first = 0
+        for name, end in zip(("reads", "writes"), ends, strict=False):
+            if (pid := os.fork()) == 0:
+                self.leave(first)
+                for other in {*ends} - {end}:
+                    os.close(other)
+                return request | {name: end}
+            with contextlib.suppress(OSError):  # it may have done so itself, and have ended
+                os.setpgid(pid, first or pid)
+            if not first:
+                first = pid
+                self.running.add(pid)
+                tell(self.told, pid=pid)
+        for end in filter(None, ends):
+            os.close(end)
+        return None
+
+    def leave(self, group: int) -> None:
+        """A fork neither listens nor tells; it is in a group of its own, or in the one named."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.setsid()
+        with contextlib.suppress(OSError):
+            os.setpgid(0, group)
         for end in (self.source, self.told, self.woken, self.wake):
             os.close(end)
 
@@ -79,4 +101,6 @@ class Listener:
                 return
             if pid == 0:
                 return
-            tell(self.told, pid=pid, status=os.waitstatus_to_exitcode(status))
+            if pid in self.running:
+                self.running.remove(pid)
+                tell(self.told, pid=pid, status=os.waitstatus_to_exitcode(status))

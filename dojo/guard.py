@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from operator import is_
+from contextlib import contextmanager, suppress
+from operator import is_, itemgetter
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -20,6 +24,8 @@ TOOLS = (
     "torch.autograd", "torch.linalg", "torch.nn", "torch.nn.functional", "torch.testing",
     "dojo.answers", "dojo.checks", "dojo.tensors", "dojo.explain", "dojo.guard",
 )  # fmt: skip
+USERS = (*(name for name in TOOLS if "." in name), "dojo.diagnose")  # they name what they use
+COMPARES = re.compile("close|equal|^__")
 CLASSES = (("torch", "Tensor"), ("torch.nn", "Module"), ("torch.nn", "Conv2d"))
 
 WAYS_OUT = {
@@ -30,28 +36,44 @@ WAYS_OUT = {
 
 
 class ToolGuard:
-    """Remembers the tools as they are now; `check` puts replaced ones back and says which."""
+    """Remembers the tools as they are now; `check` puts replaced ones back and says which.
+
+    Of thousands it watches those that compare, and those that suites, helpers or layers use.
+    """
 
     def __init__(self) -> None:
-        self.kept: list[tuple[str, Any, dict[str, Any]]] = []
+        self.tools: dict[str, tuple[Any, dict[str, Any]]] = {}  # as they were when first seen
+        self.watched: list[tuple[Any, Callable[[Any], tuple], list[Any]]] = []
+        self.used: set[str] = set()
+        self.read: set[int] = set()
 
-    def remember(self) -> None:
-        known = {name for name, _, _ in self.kept}
-        owners: list[tuple[str, Any]] = [(n, sys.modules[n]) for n in TOOLS if n in sys.modules]
+    def remember(self, suite: ModuleType | None = None) -> None:
+        owners: dict[str, Any] = {n: sys.modules[n] for n in TOOLS if n in sys.modules}
         for module, name in CLASSES:
             if module in sys.modules:
-                owners.append((f"{module}.{name}", getattr(sys.modules[module], name)))
-        for name, owner in owners:
-            if name not in known:
-                tools = {k: v for k, v in vars(owner).items() if callable(v)}
-                self.kept.append((name, owner, tools))
+                owners[f"{module}.{name}"] = getattr(sys.modules[module], name)
+        users = [sys.modules[n] for n in USERS if n in sys.modules] + [suite or math]
+        if owners.keys() == self.tools.keys() and self.read.issuperset(map(id, users)):
+            return
+        for user in users:
+            self.used |= _names_in(user)
+        self.read.update(map(id, users))
+        self.watched = []
+        for name, owner in owners.items():
+            now = {k: v for k, v in vars(owner).items() if callable(v)}
+            tools = self.tools.setdefault(name, (owner, now))[1]
+            keys = [key for key in tools if key in self.used or COMPARES.search(key)]
+            if keys:  # the first one twice: of a single name an itemgetter would give no tuple
+                self.watched.append((owner, itemgetter(*keys, keys[0]), [tools[k] for k in keys]))
 
     def check(self) -> None:
+        # after every test, hundreds of names: all of it in C
+        with suppress(KeyError):
+            if all(all(map(is_, get(vars(owner)), tools)) for owner, get, tools in self.watched):
+                return
         replaced = []
-        for name, owner, tools in self.kept:
+        for name, (owner, tools) in self.tools.items():
             now = vars(owner)
-            if all(map(is_, map(now.get, tools), tools.values())):
-                continue
             changed = [key for key, value in tools.items() if now.get(key) is not value]
             changed = [key for key in changed if not _torchs_own(now.get(key), tools[key])]
             for key in changed:
@@ -59,6 +81,24 @@ class ToolGuard:
                 setattr(owner, key, tools[key])
         if replaced:
             raise Red(f"the answer replaced {', '.join(replaced[:3])}: it may not touch the tools")
+
+
+def _names_in(owner: Any) -> set[str]:
+    """All names that the functions of a module look up, and those of its classes."""
+    members = [*vars(owner).values()]
+    for cls in filter(inspect.isclass, tuple(members)):
+        members += vars(cls).values()
+    names: set[str] = set()
+    while members:
+        member = members.pop()
+        if inspect.iscode(member):
+            names.update(member.co_names)
+            members += member.co_consts
+        elif inspect.isfunction(member):
+            members += [member.__code__, member.__dict__.get("__wrapped__")]
+        elif isinstance(member, (staticmethod, classmethod)):
+            members.append(member.__func__)
+    return names
 
 
 def _torchs_own(tool: Any, before: Any) -> bool:

@@ -21,6 +21,7 @@ from dojo.store import open_store
 
 SILENCE = 150.0  # seconds without any event after which the process is taken for stuck
 GRACE = 2.0  # seconds beyond a test's own limit, before it is ended from outside
+LAST = 0.5  # seconds for a process that has told its verdict to end by itself
 LOOK = 0.1  # seconds before the first look at the memory, and between two
 # Only the plugins that judging needs: others that happen to be installed cost seconds, and
 # each of pytest's own that is left out some milliseconds of import or garbage collection.
@@ -84,7 +85,8 @@ class ColdProcess:
 class Job:
     """A judgement under way; `start` is given a maker of processes, cold unless told.
 
-    With `brief` it is over as soon as the verdict is told: what pytest prints then is not read.
+    With `brief` it is over as soon as the verdict is told: what pytest prints then is not read,
+    and `told` has it while the process is still there.
     """
 
     def __init__(
@@ -110,7 +112,7 @@ class Job:
             return True
         self.tail.read()
         self.why = self.why or self._over_limit()
-        return bool(self.why) or (self.brief and self._last().get("event") == "kata")
+        return bool(self.why) or (self.brief and self._complete())
 
     def new_events(self) -> list[dict[str, Any]]:
         """What came since this was last asked."""
@@ -136,14 +138,26 @@ class Job:
         """The test that began last, if nothing came after it."""
         return self._last() if self._last().get("event") == "test" else {}
 
+    def _complete(self) -> bool:
+        return self._last().get("event") == "kata"
+
     def _last(self) -> dict[str, Any]:
         return self.tail.events[-1] if self.tail.events else {}
+
+    def told(self) -> Judgement | None:
+        """The judgement, if the process has told all of it; `finish` must still end that."""
+        self.tail.read()
+        if self.why or not self._complete():
+            return None
+        return Judgement(events.outcome_of(self.kata.name, self.tail.events)[0], "")
 
     def finish(self) -> Judgement:
         """Wait, end what is left of the process, and decide."""
         try:
             while not self.ended(0.02):
                 pass
+            if self.brief and not self.why:
+                self.process.ended(LAST)  # by itself, so that it can wait for its own children
         finally:
             self.family.end()
         self.tail.read()

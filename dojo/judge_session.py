@@ -76,11 +76,11 @@ class JudgeSession:
     # -- one test
 
     @contextmanager
-    def judged(self, kata: Kata, test: str, limit: float = 0.0) -> Iterator[None]:
+    def judged(self, kata: Kata, item: pytest.Function, limit: float = 0.0) -> Iterator[None]:
         """Around the call of one test: whose answer, which seeds, what is watched."""
         self._begin(kata)
-        events.send("test", kata=kata.name, name=test, limit=limit)
-        self.guard.remember()
+        events.send("test", kata=kata.name, name=item.name, limit=limit)
+        self.guard.remember(item.module)
         self._same_start()
         self._last, self._raised = ("", None), None
         with judging(kata, self.library, self._override(kata)):
@@ -155,12 +155,29 @@ class JudgeSession:
                 self.stopped[kata.name] = "not run: an earlier test ran into the time limit"
         if self.variant:
             keep(item.name, self.variant, result)
-        self.outcome(kata).results[item.name] = result
         arguments = {n: v for n, v in item.funcargs.items() if n in _names(item.function)}
-        again = self._replayer(kata, item, arguments)
-        self.replays.setdefault(kata.name, []).append(Replay(result, again, frozenset(self._asked)))
-        events.send("result", kata=kata.name, result=result)
+        self._found(kata, item, result, arguments, frozenset(self._asked))
         return result
+
+    def take(
+        self, kata: Kata, item: pytest.Function, result: Result, asked: frozenset[str]
+    ) -> bool:  # fmt: skip
+        """What another process found; not of tests with arguments that are unknown here."""
+        arguments = dict(item.callspec.params) if hasattr(item, "callspec") else {}
+        if _names(item.function) - arguments.keys() - {"rng"}:
+            return False
+        self._begin(kata)
+        self._found(kata, item, result, arguments, asked)
+        return True
+
+    def _found(
+        self, kata: Kata, item: pytest.Function, result: Result, arguments: dict[str, Any],
+        asked: frozenset[str],
+    ) -> None:  # fmt: skip
+        self.outcome(kata).results[item.name] = result
+        again = self._replayer(kata, item, arguments)
+        self.replays.setdefault(kata.name, []).append(Replay(result, again, asked))
+        events.send("result", later=True, kata=kata.name, result=result)
 
     # -- the same test on another answer
 
@@ -172,7 +189,7 @@ class JudgeSession:
 
         def judged_again(variant: Variant) -> Result:
             fresh = dict(arguments)
-            if "rng" in fresh:
+            if "rng" in _names(function):
                 fresh["rng"] = self.rng(name)
             self._same_start()
             result = Result(name, PASSED)

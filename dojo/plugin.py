@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Generator
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from dojo import curriculum as curricula
 from dojo.judge_session import JudgeSession
-from dojo.results import Outcome
+from dojo.results import Outcome, Result
 
 STASH = pytest.StashKey[JudgeSession]()
 
@@ -52,10 +53,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(session.close)
 
 
-def warm(config: pytest.Config) -> None:
+def warm(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What every judgement of these suites needs: their solutions compiled, the tools known."""
     session = config.stash[STASH]
-    session.guard.remember()
+    for item in items:
+        item.location  # noqa: B018 - pytest looks it up once
+        if isinstance(item, pytest.Function):
+            session.guard.remember(item.module)
     for kata in session.curriculum.katas:
         if kata.name in session.outcomes:
             session.answers.compile(kata)
@@ -136,7 +140,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     kata = session.curriculum.by_suite(item.path)
     if kata is None or not isinstance(item, pytest.Function):
         return (yield)
-    with session.judged(kata, item.name, _limit(item)):
+    with session.judged(kata, item, _limit(item)):
         return (yield)
 
 
@@ -178,6 +182,28 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         session.finish(kata)
 
 
+def found(item: pytest.Item) -> tuple[Result, frozenset[str]] | None:
+    """What the test that ran last gave, and which names it asked for."""
+    session = item.config.stash[STASH]
+    kata = session.curriculum.by_suite(item.path)
+    if kata is None or not session.replays.get(kata.name):
+        return None
+    replay = session.replays[kata.name][-1]
+    return (replay.result, replay.asked) if replay.result.name == item.name else None
+
+
+def take(item: pytest.Item, nextitem: pytest.Item | None, result: Result, asked: list[str]) -> bool:
+    """What was found in another process; False where the test has to run here."""
+    session = item.config.stash[STASH]
+    kata = session.curriculum.by_suite(item.path)
+    if kata is None or not isinstance(item, pytest.Function):
+        return False
+    taken = session.take(kata, item, result, frozenset(asked))
+    if taken:
+        pytest_runtest_teardown(item, nextitem)
+    return taken
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Also a kata that pytest left at a failure, by -x or by Ctrl-C, is told and recorded."""
@@ -206,3 +232,15 @@ def pytest_terminal_summary(
 
 def _markup(style: str) -> dict[str, bool]:
     return {style: True} if style else {}
+
+
+def print_to(path: str, config: pytest.Config) -> None:
+    """Standard output into `path`, and a capture of its own: the old one's file is shared."""
+    capture: Any = config.pluginmanager.getplugin("capturemanager")
+    capture.stop_global_capturing()
+    out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(out, stream)
+    os.close(out)
+    capture.start_global_capturing()
+    capture.suspend_global_capture()

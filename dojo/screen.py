@@ -129,8 +129,9 @@ class WatchApp(App[None]):
     # -- what watching tells
 
     def began(self, kata: Kata) -> None:
-        self._head("judging ...", self._place())
-        if self.outcome is None or self.outcome.kata != kata.name:
+        other = self.outcome is None or self.outcome.kata != kata.name
+        self._head("judging ...", self._place() if other else "")
+        if other:
             self._say(Text(task_line(kata)))
 
     def told(self, passed: int, total: int) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from dojo import plugin
+from dojo.ends import OtherEnd, backwards
 
 
 def split(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -53,7 +54,7 @@ class Template:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         sys.stdout.flush()
-        plugin.warm(session.config)
+        plugin.warm(session.config, session.items)
         gc.collect()
         gc.freeze()  # a collection in a fork would copy every page it shares with this process
         request = self.forked()
@@ -61,10 +62,16 @@ class Template:
             os._exit(0)
         os.environ.update(request["environment"])
         tempfile.tempdir = None  # the environment names another one
-        _print_to(request["printed"], session.config)
+        plugin.print_to(request["printed"], session.config)
         vars(session.config.option).update(vars(split(request["arguments"])[0]))
         plugin.begin_anew(session.config)
         plugin.leave_out(session.config, session.items)
+        if request.get("reads"):
+            session.config.pluginmanager.register(OtherEnd(request["reads"]))
+        if request.get("writes"):
+            with contextlib.suppress(BrokenPipeError):
+                backwards(session, request["writes"])
+            os._exit(0)
 
     def run(self, arguments: list[str]) -> int:
         """Collect what `arguments` name; returns in the forks, or where that fails."""
@@ -75,15 +82,3 @@ class Template:
             # a pool of threads that a suite starts while it is collected does not live in a fork
             torch.set_num_threads(1)
         return int(pytest.main(split(arguments)[1], plugins=[self]))
-
-
-def _print_to(path: str, config: pytest.Config) -> None:
-    """Standard output into `path`, and a capture of its own: the old one's file is shared."""
-    capture: Any = config.pluginmanager.getplugin("capturemanager")
-    capture.stop_global_capturing()
-    out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for stream in (1, 2):
-        os.dup2(out, stream)
-    os.close(out)
-    capture.start_global_capturing()
-    capture.suspend_global_capture()

@@ -17,6 +17,7 @@ from dojo.worker import Worker, needed_imports
 POLL = 0.5  # seconds between looks where no events arrive: network folders, some mounts
 TICK = 0.003  # seconds between looks while a judgement runs
 SHOWN = 0.07  # seconds a content stays before its verdict is shown: of two quick saves the last
+QUICK = 0.15  # seconds within which nobody needs to be told how far it is
 BLANK = 0.3  # seconds that a missing or empty file may be an editor in the middle of saving
 
 
@@ -39,6 +40,7 @@ class Watching:
         self.judged: object = None
         self.passed = self.total = 0
         self.worker: Worker | None = None
+        self.warm_for: Kata | None = None
         self.woken = asyncio.Event()
 
     def choose(self, kata: Kata) -> None:
@@ -69,22 +71,28 @@ class Watching:
     async def _judge(self, content: tuple) -> None:
         kata, since = self.kata, asyncio.get_running_loop().time()
         self.began(kata)
-        start = await asyncio.to_thread(self._warm, kata)
-        job = await asyncio.to_thread(Job, kata, (), False, start, True)
+        job = await asyncio.to_thread(self._start, kata)
         while not job.ended(0):
-            self._tell(job.new_events(), kata)
+            self._tell(job.new_events(), kata, since)
             await asyncio.sleep(TICK)
             if self._content() != content:
                 job.cancel()
                 return
-        judgement = await asyncio.to_thread(job.finish)
+        judgement = job.told()
+        ending = asyncio.create_task(asyncio.to_thread(job.finish))
+        if judgement is None:
+            judgement = await ending
         early = since + SHOWN - asyncio.get_running_loop().time()
         stays = early <= 0 or await self._stays(content, early)
         if stays and self._content() == content and self.kata == kata:
             self.judged = content
             self.verdict(judgement)
+        await ending
 
-    def _tell(self, new: list[dict], kata: Kata) -> None:
+    def _start(self, kata: Kata) -> Job:
+        return Job(kata, start=self._warm(kata), brief=True)
+
+    def _tell(self, new: list[dict], kata: Kata, since: float) -> None:
         for event in new:
             if event["event"] == "begin":
                 self.passed, self.total = 0, len(event["expected"])
@@ -92,11 +100,14 @@ class Watching:
                 self.passed += event["result"]["outcome"] == PASSED
             elif event["event"] == "judged":
                 self.found(events.outcome_of(kata.name, [event])[0])
-        if new:
+        if new and asyncio.get_running_loop().time() - since > QUICK:
             self.told(self.passed, self.total)
 
     def _warm(self, kata: Kata) -> Worker:
         """The worker, with the imports that this kata needs."""
+        if self.worker is not None and kata == self.warm_for:
+            return self.worker
+        self.warm_for = kata
         wanted = needed_imports(needed_katas(self.curriculum, kata))
         if self.worker is None or not set(wanted) <= set(self.worker.modules):
             if self.worker is not None:
@@ -140,5 +151,5 @@ class Watching:
             return
         with contextlib.suppress(OSError, RuntimeError):  # too many watches: looking must do
             folder = self.curriculum.root / "katas"
-            async for _ in awatch(folder, debounce=20, step=5, watch_filter=None):
+            async for _ in awatch(folder, debounce=20, step=2, watch_filter=None):
                 self.woken.set()

@@ -122,7 +122,8 @@ class Worker:
 
     def __init__(self, root: Path, modules: tuple[str, ...], shared: bool = False):
         self.root, self.modules = root, modules
-        self.shared = shared  # whether `kata run` may use it as well
+        # of `kata watch`: `kata run` may use it as well, and a second core judges as well
+        self.shared = shared
         self.news = threading.Condition()
         self.statuses: dict[int, int] = {}
         self.started: list[int] = []
@@ -139,7 +140,8 @@ class Worker:
         environment = environment_of(told)
         environment |= {k: v for k, v in os.environ.items() if k.startswith("KATA_")}
         request = {"arguments": arguments, "folder": str(kata.root), "printed": str(printed),
-                   "environment": environment, "modules": self.modules}  # fmt: skip
+                   "environment": environment, "modules": self.modules,
+                   "both_ends": self.shared and (os.cpu_count() or 1) > 1}  # fmt: skip
         line = (json.dumps(request) + "\n").encode()
         for _ in range(3):
             server, asked = self.server, len(self.started)
