@@ -25,13 +25,12 @@ class Family:
         """Find new descendants."""
         if psutil is None:
             return
-        with contextlib.suppress(psutil.Error):
-            first = self.seen.setdefault(self.pid, psutil.Process(self.pid))
-            for process in first.children(recursive=True):
-                self.seen.setdefault(process.pid, process)
-            for pid in psutil.pids() if os.name == "posix" else ():
-                if pid not in self.seen and _group(pid) == self.pid:
-                    self.seen[pid] = psutil.Process(pid)
+        group = {pid for pid in psutil.pids() if _group(pid) == self.pid} | {self.pid}
+        for pid in group:
+            with contextlib.suppress(psutil.Error):
+                member = self.seen.setdefault(pid, psutil.Process(pid))
+                for process in member.children(recursive=True):
+                    self.seen.setdefault(process.pid, process)
 
     def memory(self, limit: int) -> int:
         """Bytes that the family holds for itself; exact only where they may exceed `limit`.
@@ -68,6 +67,8 @@ class Family:
 
 
 def _group(pid: int) -> int:
+    if os.name != "posix":
+        return 0
     try:
         return os.getpgid(pid)
     except OSError:

@@ -45,9 +45,9 @@ HOSTILE = {
 }  # fmt: skip
 
 
-@pytest.fixture(params=["cold", "warm", "spare"])
+@pytest.fixture(params=["cold", "warm", "from both ends", "spare"])
 def start(request, house, monkeypatch):
-    """The three kinds of judging processes."""
+    """The kinds of judging processes."""
     monkeypatch.setenv("KATA_MEMORY_GB", "0.5")
     monkeypatch.setattr("dojo.limits.MEMORY", 2**29)
     monkeypatch.setenv("KATA_NO_RECORD", "1")
@@ -58,7 +58,7 @@ def start(request, house, monkeypatch):
     if request.param == "spare":
         monkeypatch.setenv("KATA_NO_FORK", "1")
         monkeypatch.setattr("dojo.worker.CAN_FORK", False)
-    with Worker(house.root, ("numpy",)) as worker:
+    with Worker(house.root, ("numpy",), shared=request.param == "from both ends") as worker:
         yield worker
 
 

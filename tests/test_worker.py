@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
+from dojo.answers import Library
 from dojo.judge import ColdProcess, Job
 from dojo.worker import CAN_FORK, WarmProcess, Worker, warm_or_cold
 from tests.conftest import ROOT
@@ -107,3 +110,58 @@ def test_kata_run_uses_a_worker_that_is_there(house, monkeypatch):
         assert verdict(kata, worker) == "green"
     assert judged() is ColdProcess
     assert not list((house.root / ".kata").glob("*.sock"))
+
+
+def told(kata, worker, *options: str) -> list[tuple[str, ...]]:
+    """What a judgement tells of every test; the places differ, since files are read anew."""
+    outcome = Job(kata, ("--kata-seed", "1", *options), start=worker).finish().outcome
+    results = [outcome.results[name] for name in outcome.expected]
+    return [(r.name, r.outcome, r.message, r.diagnosis, r.cause, r.printed) for r in results]
+
+
+@pytest.mark.parametrize("name", ["row_sums", "grand_total", "matrix_product"])
+def test_from_both_ends_the_same_is_told(house, worker, monkeypatch, name):
+    """Right, wrong, a stub, blocked: all that is told of every test, the mistake's name as well."""
+    (house.root / ".kata").mkdir()
+    kata = house.kata(name)
+    bank = Library(house.curriculum, solutions=True).bank(kata)
+    judged = [(), ("--solutions",)]
+    judged += [("--solutions", "--variant", variant.name) for variant in bank.variants]
+    with Worker(house.root, ("numpy",), shared=True) as both:
+        for options in judged:
+            assert told(kata, both, *options) == told(kata, worker, *options)
+
+
+@pytest.mark.skipif(os.cpu_count() == 1, reason="there is no second core to use")
+def test_the_second_core_takes_its_share(house, monkeypatch):
+    """Of tests that take their time only some run in the first process; all count, in order."""
+    monkeypatch.setenv("KATA_NO_RECORD", "1")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    (house.root / ".kata").mkdir()
+    kata = house.kata("row_sums")
+    more = "\n\n@pytest.mark.parametrize('n', range(8))\ndef test_slow(n):\n    time.sleep(0.2)\n"
+    kata.suite.write_text("import time\n\nimport pytest\n" + kata.suite.read_text() + more)
+    with Worker(house.root, ("numpy",), shared=True) as worker:
+        job = Job(kata, ("--solutions",), start=worker)
+        outcome = job.finish().outcome
+    assert outcome.verdict == "green"
+    assert [*outcome.results] == outcome.expected
+    here = [event["name"] for event in job.tail.events if event["event"] == "test"]
+    assert "test_slow[0]" in here
+    assert "test_slow[7]" not in here
+
+
+def test_where_the_second_process_is_lost_all_tests_run_in_the_first(house, monkeypatch):
+    """An answer that ends every process but its group's first one changes no verdict."""
+    monkeypatch.setenv("KATA_NO_RECORD", "1")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    (house.root / ".kata").mkdir()
+    house.solve("row_sums")
+    stub = house.kata("row_sums").stub
+    ends = "import os\n\nif os.getpgid(0) != os.getpid():\n    os.kill(os.getpid(), 9)\n"
+    stub.write_text(ends + stub.read_text())
+    with Worker(house.root, ("numpy",), shared=True) as worker:
+        job = Job(house.kata("row_sums"), start=worker)
+        outcome = job.finish().outcome
+    assert outcome.verdict == "green"
+    assert sum(event["event"] == "test" for event in job.tail.events) == outcome.total
