@@ -36,6 +36,16 @@ def read(kata: Kata) -> dict[str, str]:
     return {name: text.rstrip("\n") for name, text in zip(parts[1::2], parts[2::2], strict=True)}
 
 
+def caught_by(kata: Kata) -> dict[str, str]:
+    """Mistake and the test that first failed with it, without spaces: texts are wrapped."""
+    squeezed = {name: "".join(text.split()) for name, text in read(kata).items()}
+    return {
+        name: text[text.rindex("(test_") + 1 : -1]
+        for name, text in squeezed.items()
+        if "(test_" in text
+    }
+
+
 def write(kata: Kata, texts: dict[str, str]) -> None:
     path(kata).parent.mkdir(parents=True, exist_ok=True)
     blocks = [f"== {name}\n{text}\n" for name, text in texts.items()]

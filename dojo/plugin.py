@@ -28,6 +28,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--answer", metavar="FILE", help="with --solutions: judge this file, named "
                     "as its kata is, in place of the reference")  # fmt: skip
     group.addoption("--no-diagnosis", action="store_true", help="do not look for the mistake")
+    group.addoption("--begin-with", metavar="TEST", help="run this test before the others; "
+                    "spaces in its name do not matter")  # fmt: skip
     group.addoption("--kata-seed", type=int, metavar="N", help="repeat a run's random inputs")
 
 
@@ -74,15 +76,17 @@ def begin_anew(config: pytest.Config) -> None:
         config.stash[STASH].outcomes[name] = Outcome(name, outcome.expected)
 
 
-def leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of a proof's other answers: tests that never ask for what they stand in for."""
+def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of a proof's other answers: without tests that never ask for what they stand in for, and
+    begun with the one that is asked for."""
     session = config.stash[STASH]
-    if not session.variant:  # a learner's run: nothing to look for
-        return
-    for name, outcome in session.outcomes.items():
-        kata = session.curriculum.find(name)
-        outcome.expected = session.concerned(kata, outcome.expected)
-        items[:] = [i for i in items if i.path != kata.suite or i.name in outcome.expected]
+    if session.variant:  # in a learner's run there is nothing to look for
+        for name, outcome in session.outcomes.items():
+            kata = session.curriculum.find(name)
+            outcome.expected = session.concerned(kata, outcome.expected)
+            items[:] = [i for i in items if i.path != kata.suite or i.name in outcome.expected]
+    if config.option.begin_with:
+        items.sort(key=lambda item: "".join(item.name.split()) != config.option.begin_with)
 
 
 @pytest.fixture
@@ -119,8 +123,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Learning order; other tests keep their place after the katas."""
     listed = config.stash[STASH].curriculum
     order = {kata.suite: place for place, kata in enumerate(listed.katas)}
-    leave_out(config, items)
     items.sort(key=lambda item: order.get(item.path, len(order)))
+    arrange(config, items)
     for item in items:
         if item.path in order:  # pytest's own traceback costs 40 ms a failure and is not shown
             item.repr_failure = _no_traceback  # type: ignore[method-assign]

@@ -28,6 +28,7 @@ def split(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--solutions", action="store_true")
     parser.add_argument("--variant")
     parser.add_argument("--answer")
+    parser.add_argument("--begin-with")
     parser.add_argument("--kata-seed", type=int)
     parser.add_argument("--no-diagnosis", action="store_true")
     parser.add_argument("-x", dest="maxfail", action="store_const", const=1, default=0)
@@ -65,7 +66,7 @@ class Template:
         plugin.print_to(request["printed"], session.config)
         vars(session.config.option).update(vars(split(request["arguments"])[0]))
         plugin.begin_anew(session.config)
-        plugin.leave_out(session.config, session.items)
+        plugin.arrange(session.config, session.items)
         if request.get("reads"):
             session.config.pluginmanager.register(OtherEnd(request["reads"]))
         if request.get("writes"):
