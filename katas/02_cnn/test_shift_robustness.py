@@ -1,5 +1,7 @@
 """Shift robustness: the table exactly, on planted models; then three networks side by side."""
 
+import math
+
 import pytest
 import torch
 from torch import nn, tensor
@@ -190,17 +192,24 @@ def patterns(rng, row=10, column=10, pixels=None):
 
 
 def test_where_a_pattern_lies_changes_little(rng):
-    """Untrained: moved by 4 pixels it changes the logits by less than 0.8 of taken away."""
-    model, images = ShiftTolerantCNN(10), patterns(rng)
+    """Untrained: moved by 8 pixels it changes the logits by less than 0.75 of taken away.
+
+    Measured for 150 seeds: 0.01 to 0.27 with a global pool behind padded convolutions, up to 0.56
+    behind unpadded ones; 0.88 to 1.8 where places have weights of their own.
+    """
+    images, change, effect = patterns(rng), 0.0, 0.0
     pixels = images[:, :, 10:18, 10:18]
-    here, gone = logits_of(model, images), logits_of(model, torch.zeros_like(images))
     moved = [patterns(rng, 10 + down, 10 + right, pixels)
-             for down, right in [(-4, 0), (4, 0), (0, -4), (0, 4)]]  # fmt: skip
-    change = torch.stack([logits_of(model, x) - here for x in moved]).square().mean().sqrt().item()
-    effect = (here - gone).square().mean().sqrt().item()
-    told = f"a pattern moved by 4 pixels changes the logits by {change:.2g}, taken away by "
+             for down, right in [(-8, 0), (8, 0), (0, -8), (0, 8)]]  # fmt: skip
+    for _ in range(3):
+        model = ShiftTolerantCNN(10)
+        here, gone = logits_of(model, images), logits_of(model, torch.zeros_like(images))
+        change += torch.stack([logits_of(model, x) - here for x in moved]).square().mean().item()
+        effect += (here - gone).square().mean().item()
+    change, effect = math.sqrt(change / 3), math.sqrt(effect / 3)
+    told = f"a pattern moved by 8 pixels changes the logits by {change:.2g}, taken away by "
     told += f"{effect:.2g}: the head knows places"
-    expect(change <= 0.8 * effect + 1e-6, told, (change, effect))
+    expect(change <= 0.75 * effect + 1e-6, told, (change, effect))
 
 
 def test_what_a_pattern_is_counts(rng):
