@@ -146,28 +146,22 @@ def _prove(proof: Proof, bank: Bank, seed: int, begin: dict[str, str], worker: W
     # one seed for all, so that what one process found serves the others
     same: tuple[str, ...] = ("--solutions", "--kata-seed", str(seed))
     first: dict[str, Result] = {}
-    slow: list[str] = []
-    rights: list[Work] = []
-    for variant in bank.of_kind("right"):
-        rule = partial(_not_green, f"right answer {variant.name}")
-        rights.append(((*same, "--variant", variant.name), rule))
-    jobs: list[Work] = []
-    # what takes longest comes first; the right answers wait until it is known which tests ask
-    # for what they stand in for
-    jobs += [(same, _reference(slow, jobs, rights)), ((), _stub(proof))]
+    jobs: list[Work] = [(same, partial(_not_green, "the reference")), ((), _stub(proof))]
     for variant in bank.of_kind("wrong"):
         options = (*same, "--variant", variant.name, f"--begin-with={begin.get(variant.name, '')}")
         jobs.append(((*options, *FIRST), _red_at_first(variant, first)))
     _run(proof, jobs, worker)
-    suite = proof.kata.shown(proof.kata.suite)
+    jobs = []
+    for variant in bank.of_kind("right"):
+        rule = partial(_not_green, f"right answer {variant.name}")
+        jobs.append(((*same, "--variant", variant.name), rule))
     for variant in bank.of_kind("wrong"):
         if (result := first.get(variant.name)) is None:
             continue
         _name(result, first, bank)
         text = proof.texts[variant.name] = golden.text_of(result)
         if variant.sentence not in " ".join(text.split()):
-            left_out = [f"--deselect={suite}::{name}" for name in slow if name != result.name]
-            options = (*same, "--variant", variant.name, *left_out)
+            options = (*same, "--variant", variant.name, "--no-slow", f"--begin-with={result.name}")
             jobs.append((options, _red_and_named(proof, variant)))
     _run(proof, jobs, worker)
 
@@ -182,17 +176,6 @@ def _stub(proof: Proof) -> Rule:
         return f"the stub fails {odd[0].name} otherwise: {odd[0].message}" if odd else ""
 
     return stub
-
-
-def _reference(slow: list[str], jobs: list[Work], after: list[Work]) -> Rule:
-    """It is green; tells which of its tests are slow, and puts `after` before other jobs."""
-
-    def reference(judgement: Judgement) -> str:
-        jobs[:0] = after
-        slow.extend(r.name for r in judgement.outcome.results.values() if r.slow)
-        return _not_green("the reference", judgement)
-
-    return reference
 
 
 def _red_at_first(variant: Variant, first: dict[str, Result]) -> Rule:
@@ -245,15 +228,15 @@ def _not_green(who: str, judgement: Judgement) -> str:
 
 
 def _run(proof: Proof, jobs: list[Work], worker: Worker) -> None:
-    """Run the jobs until none are left, a few at a time; what a rule adds runs as well."""
+    """Run the jobs, a few at a time."""
+    waiting = list(reversed(jobs))
     running: list[tuple[Job, Rule]] = []
-    while jobs or running:
-        while jobs and len(running) < PARALLEL:
-            options, rule = jobs.pop(0)
+    while waiting or running:
+        while waiting and len(running) < PARALLEL:
+            options, rule = waiting.pop()
             running.append((Job(proof.kata, options, start=worker), rule))
-        ended = [entry for entry in running if entry[0].ended(0)]
-        if not ended:
-            worker.wait(0.01)
-        for job, rule in ended:
-            running.remove((job, rule))
-            proof.faults += filter(None, [rule(job.finish())])
+        for entry in list(running):
+            job, rule = entry
+            if job.ended(0.01):
+                running.remove(entry)
+                proof.faults += filter(None, [rule(job.finish())])

@@ -144,7 +144,7 @@ class JudgeSession:
     ) -> Result:
         """What one test found, kept and sent."""
         result = Result(item.name, PASSED, rule=first_line(item.function))
-        result.seconds, result.slow = report.duration, _may_be_slow(item)
+        result.seconds, result.slow = report.duration, may_be_slow(item)
         result.printed = _beginning(report.capstdout)
         if error is not None:
             error = self._or_blocked(error, kata)
@@ -271,7 +271,7 @@ def _beginning(printed: str) -> str:
     return "\n".join(lines) + (f"\n... and {left} lines more" if left > 0 else "")
 
 
-def _may_be_slow(item: pytest.Function) -> bool:
+def may_be_slow(item: pytest.Item) -> bool:
     """Its own mark, not one of the whole suite, gives it more time than tests have."""
     usual = float(item.config.getini("timeout") or 0)
     marks = [mark for mark in item.own_markers if mark.name == "timeout" and mark.args]

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from dojo import curriculum as curricula
-from dojo.judge_session import JudgeSession
+from dojo.judge_session import JudgeSession, may_be_slow
 from dojo.results import Outcome, Result
 
 STASH = pytest.StashKey[JudgeSession]()
@@ -30,6 +30,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--no-diagnosis", action="store_true", help="do not look for the mistake")
     group.addoption("--begin-with", metavar="TEST", help="run this test before the others; "
                     "spaces in its name do not matter")  # fmt: skip
+    group.addoption("--no-slow", action="store_true", help="leave out tests with more time than "
+                    "usual, but for the one to begin with")  # fmt: skip
     group.addoption("--kata-seed", type=int, metavar="N", help="repeat a run's random inputs")
 
 
@@ -85,8 +87,10 @@ def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
             kata = session.curriculum.find(name)
             outcome.expected = session.concerned(kata, outcome.expected)
             items[:] = [i for i in items if i.path != kata.suite or i.name in outcome.expected]
-    if config.option.begin_with:
-        items.sort(key=lambda item: "".join(item.name.split()) != config.option.begin_with)
+    begin = "".join((config.option.begin_with or "").split())
+    items.sort(key=lambda item: "".join(item.name.split()) != begin)
+    if config.option.no_slow:
+        items[:] = [i for i in items if i is items[0] or not may_be_slow(i)]
 
 
 @pytest.fixture

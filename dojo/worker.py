@@ -154,11 +154,6 @@ class Worker:
             self.server = self._new_server()
         raise OSError("the warm worker cannot be started: try `kata run`, or `kata doctor`")
 
-    def wait(self, timeout: float) -> None:
-        """Until a process has been started or has ended, at most for so long."""
-        with self.news:
-            self.news.wait(timeout)
-
     def _answer(self, server: Line, asked: int) -> int:
         """The pid of the process that was asked for; 0 when the server is gone."""
         with self.news:
