@@ -77,7 +77,7 @@ def test_every_cell_of_the_template_counts():
     for cell in np.ndindex(SIGN.shape):  # all but one cell are right, and it stands first
         decoy = SIGN.copy()
         decoy[cell] = 1 - decoy[cell]
-        finds(picture((7, 13), (decoy, (0, 0)), (SIGN, (4, 7))), SIGN, (4, 7))
+        finds(picture((8, 14), (decoy, (1, 1)), (SIGN, (4, 7))), SIGN, (4, 7))
 
 
 @pytest.mark.parametrize("shape", [(3, 2), (2, 3), (1, 4), (4, 1), (4, 5)])
