@@ -188,6 +188,7 @@ def progress(curriculum: Curriculum, options: argparse.Namespace) -> None:
         run = lambda: subprocess.run(command, cwd=copy.root, capture_output=True, check=True)  # noqa: E731
         run()
         theirs = statistics.median(timed(run) for _ in range(5))
+        (copy.root / ".kata").mkdir(exist_ok=True)
         store = Store(copy.root / ".kata" / "progress.sqlite3")
         store.db.execute("BEGIN")
         source = store.keep_source("x = 1\n")

@@ -99,7 +99,7 @@ class WatchApp(App[None]):
         self.curriculum = curriculum
         self.watching = Watching(curriculum, kata, self.began, self.told, self.judged, self.verdict)
         self.outcome: Outcome | None = None
-        self.place = ""
+        self.state = self.place = ""
         self.asked_reset = False
 
     @property
@@ -145,8 +145,9 @@ class WatchApp(App[None]):
         outcome = found.outcome if isinstance(found, Judgement) else found
         self.outcome = outcome
         state = f"{outcome.verdict}: {outcome.passed} of {outcome.total} in {outcome.seconds:.2f} s"
-        self._head(state, self._place())
+        self._head(state)
         self.action_verdict(more)
+        self.call_after_refresh(self._placed, state)  # a query that the verdict does not wait for
 
     # -- drawing
 
@@ -157,8 +158,12 @@ class WatchApp(App[None]):
         green = sum(s.verdict == GREEN for s in here)
         return f"{self.kata.chapter} [{signs}] {green} of {len(here)} green"
 
+    def _placed(self, state: str) -> None:
+        if state == self.state:
+            self._head(state, self._place())
+
     def _head(self, state: str, place: str = "") -> None:
-        self.place = place or self.place
+        self.state, self.place = state, place or self.place
         head = Text(f"{self.kata.name}", style="bold")
         head.append(f"  {state}\n", style="not bold")
         lines = (self.kata.title, f"open: {self.kata.shown(self.kata.stub)}", self.place)
