@@ -37,6 +37,8 @@ class Listener:
     def __init__(self, source: int, told: int):
         self.source, self.told = source, told
         self.running: set[int] = set()
+        self.pairs = False  # whether any request wanted two
+        self.spare: list[tuple[int, list[int]]] = []  # two that wait: the first, a pipe to each
         self.woken, self.wake = os.pipe()
         os.set_blocking(self.wake, False)
         signal.set_wakeup_fd(self.wake)
@@ -52,9 +54,13 @@ class Listener:
                 for found, _ in selector.select():
                     if found.fd == self.woken:
                         os.read(self.woken, 4096)
-                        self.reap(os.WNOHANG)
+                        ended = self.reap(os.WNOHANG)
+                        idle = self.pairs and not self.spare and not self.running
+                        if ended and idle and (mine := self.prepare()) is not None:
+                            return mine
                         continue
                     if (asked := requests.read()) is None:
+                        self.close_spare()
                         self.reap(0)
                         return None
                     for request in asked:
@@ -64,22 +70,42 @@ class Listener:
     def fork(self, request: Request) -> Request | None:
         """In a fork: its request. With `both_ends` there are two, in one process group: the
         second one, of which nothing is told, writes into a pipe that the first one reads."""
-        ends = os.pipe() if request.get("both_ends") else (0,)
-        first = 0
-        for name, end in zip(("reads", "writes"), ends, strict=False):
+        if request.get("both_ends"):
+            self.pairs = True
+            if not self.spare and (mine := self.prepare()) is not None:
+                return mine
+            first, gates = self.spare.pop()
+            for gate in gates:
+                os.write(gate, json.dumps(request).encode())
+                os.close(gate)
+        elif (first := os.fork()) == 0:
+            self.leave(0)
+            return request
+        self.running.add(first)
+        tell(self.told, pid=first)
+        return None
+
+    def prepare(self) -> Request | None:
+        """Two forks for the next request that wants two: in them, that request, when it comes."""
+        reads, writes = os.pipe()
+        first, gates = 0, list[int]()
+        for name, end, other in (("reads", reads, writes), ("writes", writes, reads)):
+            opened, gate = os.pipe()
             if (pid := os.fork()) == 0:
                 self.leave(first)
-                for other in {*ends} - {end}:
-                    os.close(other)
-                return request | {name: end}
+                for close in (other, gate, *gates):
+                    os.close(close)
+                with open(opened, "rb") as request:
+                    line = request.read()
+                return json.loads(line) | {name: end} if line else os._exit(0)
             with contextlib.suppress(OSError):  # it may have done so itself, and have ended
                 os.setpgid(pid, first or pid)
-            if not first:
-                first = pid
-                self.running.add(pid)
-                tell(self.told, pid=pid)
-        for end in filter(None, ends):
-            os.close(end)
+            first = first or pid
+            os.close(opened)
+            gates.append(gate)
+        os.close(reads)
+        os.close(writes)
+        self.spare.append((first, gates))
         return None
 
     def leave(self, group: int) -> None:
@@ -91,16 +117,27 @@ class Listener:
             os.setpgid(0, group)
         for end in (self.source, self.told, self.woken, self.wake):
             os.close(end)
+        self.close_spare()
 
-    def reap(self, options: int) -> None:
-        """Tell how forks ended; with options 0, wait for all of them."""
+    def close_spare(self) -> None:
+        """Those that wait for a request end when no more can come."""
+        for _, gates in self.spare:
+            for gate in gates:
+                os.close(gate)
+        self.spare = []
+
+    def reap(self, options: int) -> bool:
+        """Tell how forks ended, and whether any had a request; with options 0, wait for all."""
+        before = len(self.running)
         while True:
             try:
                 pid, status = os.waitpid(-1, options)
             except ChildProcessError:
-                return
+                pid = 0
             if pid == 0:
-                return
+                return len(self.running) < before
+            if any(pid == first for first, _ in self.spare):
+                self.close_spare()
             if pid in self.running:
                 self.running.remove(pid)
                 tell(self.told, pid=pid, status=os.waitstatus_to_exitcode(status))

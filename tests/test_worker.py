@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 
+import psutil
 import pytest
 
 from dojo.answers import Library
@@ -165,3 +167,35 @@ def test_where_the_second_process_is_lost_all_tests_run_in_the_first(house, monk
         outcome = job.finish().outcome
     assert outcome.verdict == "green"
     assert sum(event["event"] == "test" for event in job.tail.events) == outcome.total
+
+
+def test_two_wait_for_the_next_answer_and_nothing_is_left_of_them(house, monkeypatch):
+    """They are forked before it comes; killed ones are replaced; with the worker they end."""
+    monkeypatch.setenv("KATA_NO_RECORD", "1")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    (house.root / ".kata").mkdir()
+    kata = house.kata("row_sums")
+
+    def waiting() -> list[psutil.Process]:
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            every = psutil.Process(worker.server.process.pid).children(recursive=True)
+            alive = [p for p in every if p.status() != psutil.STATUS_ZOMBIE]
+            if len(alive) == 3:  # the template and two that wait
+                return alive
+            time.sleep(0.05)
+        raise AssertionError(f"{len(alive)} processes")
+
+    with Worker(house.root, ("numpy",), shared=True) as worker:
+        for _ in range(3):
+            assert verdict(kata, worker, "--solutions") == "green"
+            found = waiting()
+        groups = [os.getpgid(p.pid) for p in found]
+        assert len({*groups}) == 2
+        for process in found:
+            if groups.count(os.getpgid(process.pid)) == 2:
+                process.kill()
+        assert verdict(kata, worker, "--solutions") == "green"
+        found = waiting()
+    psutil.wait_procs(found, timeout=5)
+    assert not [p for p in found if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
