@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from dojo.checks import answer, expect, refuses, same_value
+from dojo.tensors import model_left_alone
 
 gradient_survival = answer("gradient_survival")
 
@@ -45,6 +46,17 @@ def sigmoid_or_zero(t):
     return t.sigmoid() if t > 0 else torch.zeros_like(t)
 
 
+def dip(t):
+    return t.exp() - 2
+
+
+class TwiceOrThrice(torch.nn.Module):
+    """Another slope in each mode."""
+
+    def forward(self, t):
+        return 2 * t if self.training else 3 * t
+
+
 def tanh_by_sigmoid(t):
     return 2 * torch.sigmoid(2 * t) - 1
 
@@ -54,6 +66,7 @@ SIGMOID = (torch.sigmoid, lambda x: 1 / (1 + np.exp(-x)), lambda x: 0.25 / np.co
 TANH = (torch.tanh, np.tanh, lambda x: 1 / np.cosh(x) ** 2)
 COSINE = (torch.cos, np.cos, lambda x: -np.sin(x))
 PARABOLA = (parabola, lambda x: 1 - x * x, lambda x: -2 * x)
+DIP = (dip, lambda x: np.exp(x) - 2, np.exp)
 
 
 def survival(function, slope, depth, x):
@@ -101,13 +114,28 @@ def test_relu_lets_everything_through_on_its_positive_side(x):
 
 @pytest.mark.parametrize("depth", [1, 5])
 def test_relu_lets_nothing_through_on_its_negative_side(depth):
-    """Below 0 the ReLU is flat: 0.0, as a Python float."""
+    """Below 0 the ReLU is flat: 0.0, as a Python float; autograd says so at 0, too."""
     same_value(gradient_survival(torch.relu, depth, -0.8), 0.0)
+    same_value(gradient_survival(torch.relu, depth, 0.0), 0.0)
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_an_output_of_0_is_no_slope_of_0(depth):
+    """At 0 the tanh is 0, and steep: everything gets through."""
+    close(gradient_survival(torch.tanh, depth), 1.0)
+
+
+@pytest.mark.parametrize("depth", [1, 4])
+def test_the_identity_lets_everything_through(depth):
+    """Its output is x itself, which is no constant: 1.0."""
+    close(gradient_survival(torch.nn.Identity(), depth, 0.6), 1.0)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4, 7])
 @pytest.mark.parametrize(
-    "chain", [SIGMOID, TANH, COSINE, PARABOLA], ids=["sigmoid", "tanh", "cos", "parabola"]
+    "chain",
+    [SIGMOID, TANH, COSINE, PARABOLA, DIP],
+    ids=["sigmoid", "tanh", "cos", "parabola", "dip"],
 )
 def test_any_activation_any_depth_any_x(rng, chain, depth):
     """Each layer counts with its slope at the value that reaches it, from x on."""
@@ -170,15 +198,19 @@ def test_modules_functions_and_formulas(rng, activation):
 def test_a_module_keeps_its_mode(training):
     """It is asked as it is, and comes back as it was."""
     module = torch.nn.Sequential(torch.nn.Tanh(), torch.nn.Hardtanh(-2.0, 2.0)).train(training)
-    gradient_survival(module, 2, 0.3)
+    with model_left_alone(module, but=("mode",)):
+        gradient_survival(module, 2, 0.3)
     modes = [m.training for m in module.modules()]
     expect(modes == [training] * 3, f"the modes were {training} and are {modes}", modes)
+    close(gradient_survival(TwiceOrThrice().train(training), 2, 0.3), 4.0 if training else 9.0)
 
 
 def test_two_activations_of_one_name_are_two():
     """What was measured for one says nothing about another."""
     close(gradient_survival(lambda t: 3 * t, 2, 0.5), 9.0)
     close(gradient_survival(lambda t: t / 2, 2, 0.5), 0.25)
+    close(gradient_survival(torch.nn.LeakyReLU(0.5), 2, -0.5), 0.25)
+    close(gradient_survival(torch.nn.LeakyReLU(0.1), 2, -0.5), 0.01)
 
 
 @pytest.mark.parametrize("depth", [-1, -4])

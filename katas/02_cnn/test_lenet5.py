@@ -5,11 +5,11 @@ import torch
 from torch.nn import functional as F
 
 from dojo.checks import answer, expect, refuses, same
-from dojo.tensors import normal, same_gradients
+from dojo.tensors import model_left_alone, normal, same_gradients
 
 LeNet5 = answer("LeNet5")
 
-CLASSES = [10, 3, 1, 37]
+CLASSES = [10, 2, 1, 37]
 SHARES = [0.4, 0.3, 0.2, 0.3, 1.5]  # how large the weights are drawn: no sigmoid is saturated
 
 
@@ -111,6 +111,13 @@ def test_convolution_sigmoid_mean_twice_then_dense_layers(rng, num_classes, mode
     same(model.train(mode)(x), logits(x, parts), tolerance=1e-4, what="logits")
 
 
+def test_bright_images_have_logits_too(rng):
+    """Pixels up to 255 drive the first sigmoids to 0 and 1: what comes out are numbers still."""
+    model, parts = settled(rng)
+    x = 255 * photos(rng, 2)
+    same(model(x), logits(x, parts), tolerance=1e-3, what="logits of pixels up to 255")
+
+
 def test_a_batch_is_the_stack_of_its_images(rng):
     """Each image has the logits that it has alone; neither a call nor its neighbours matter."""
     model, parts = settled(rng)
@@ -121,28 +128,50 @@ def test_a_batch_is_the_stack_of_its_images(rng):
         same(x, kept, what="the images after the call")
 
 
-def test_the_gradient_reaches_the_image_and_every_parameter(rng):
-    """The image's gradient is right, in float64 too, and none of the ten parameters is left out."""
+@pytest.mark.parametrize("mode", [False, True], ids=["eval", "train"])
+def test_the_gradient_reaches_the_image_and_every_parameter(rng, mode):
+    """Gradients are right, in float64 and both modes, and no parameter of the ten is left out."""
     model, parts = settled(rng)
-    model.double()
+    model.double().train(mode)
+    parts = [[p.double().requires_grad_() for p in part] for part in parts]
     same_gradients(lambda x: model(x), lambda x: logits(x, parts), {"x": photos(rng, 2)})
     without = sum(p.grad is None or not p.grad.any() for p in model.parameters())
     expect(not without, f"no gradient reaches {without} of the 10 parameters", without)
+    for place, pair in enumerate(zip(layers(model, 10), parts, strict=True)):
+        for name, own, twin in zip(("weight", "bias"), *pair, strict=True):
+            what = f"gradient of the {name} of layer {place + 1} of 5"
+            same(own.grad, twin.grad, tolerance=1e-6, what=what)
+
+
+@pytest.mark.parametrize("mode", [False, True], ids=["eval", "train"])
+def test_a_call_changes_nothing(rng, mode):
+    """Mode, hooks, weights, buffers and gradients are as before, torch's random state too."""
+    model, _ = settled(rng)
+    model.train(mode)
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    before = torch.default_generator.get_state()
+    with model_left_alone(model):
+        model(photos(rng, 3))
+    kept = bool((torch.default_generator.get_state() == before).all())
+    expect(kept, "the call changed the state of torch's random numbers", "random state")
 
 
 def test_initial_weights_are_random():
-    """Two networks begin with other weights; the same seed of torch gives the same ones."""
+    """Each network begins with other weights; the same seed of torch gives the same ones."""
     draws = []
-    for seed in (11, None, 11):
+    for seed in (11, None, None, 11):
         if seed is not None:
             torch.default_generator.manual_seed(seed)
         draws.append([weight.detach().clone() for weight, _ in layers(LeNet5(), 10)])
-    for place, (first, second, again) in enumerate(zip(*draws, strict=True)):
+    for place, (first, second, third, again) in enumerate(zip(*draws, strict=True)):
         layer = f"the weights of layer {place + 1} of 5"
         rows = len({tuple(row.flatten().tolist()) for row in first})
         expect(rows == len(first), f"{layer}: only {rows} of {len(first)} units differ", rows)
         differ = bool((first != second).any())
         expect(differ, f"{layer} are the same in every new network", "the same")
+        differ = bool((second != third).any())
+        expect(differ, f"{layer} are the same in the second and the third network", "alike")
         expect(bool((first == again).all()), f"{layer} do not follow torch's seed", "not seeded")
 
 

@@ -106,10 +106,8 @@ def by_backward_in_float32(activation, depth, x=0.0):
     value = start
     for _ in range(depth):
         value = activation(value)
-    if value.grad_fn is not None:
+    if value.requires_grad:
         value.backward()
-    elif depth == 0:
-        return 1.0
     return 0.0 if start.grad is None else float(start.grad.abs())
 
 
@@ -353,6 +351,67 @@ def constants_skipped(activation, depth, x=0.0):
             product *= torch.autograd.grad(value, start)[0].item()
         x = value.item()
     return abs(product)
+
+
+@wrong(gradient_survival)
+def identity_is_no_constant(activation, depth, x=0.0):
+    """an output without grad_fn is taken for a constant: the identity hands on x itself"""
+    values = _chain(activation, depth, x)
+    if depth and values[-1].grad_fn is None:
+        return 0.0
+    return gradient_survival(activation, depth, x)
+
+
+@wrong(gradient_survival)
+def size_of_values(activation, depth, x=0.0):
+    """every layer's output loses its sign (abs): only the end result has none"""
+    return gradient_survival(lambda t: activation(t).abs(), depth, x)
+
+
+@wrong(gradient_survival)
+def zero_is_dead(activation, depth, x=0.0):
+    """a layer that gives 0 is taken for a dead one, whatever its slope is"""
+    if any(value == 0 for value in _chain(activation, depth, x)[1:]):
+        return 0.0
+    return gradient_survival(activation, depth, x)
+
+
+@wrong(gradient_survival)
+def beside_x(activation, depth, x=0.0):
+    """the chain begins a little above x: at the kink of the ReLU that is another slope"""
+    return gradient_survival(activation, depth, x + 1e-6)
+
+
+@wrong(gradient_survival)
+def asked_in_eval(activation, depth, x=0.0):
+    """a module is put in eval mode while it is measured, and so is not asked as it is"""
+    if not isinstance(activation, torch.nn.Module):
+        return gradient_survival(activation, depth, x)
+    mode = activation.training
+    try:
+        return gradient_survival(activation.eval(), depth, x)
+    finally:
+        activation.train(mode)
+
+
+@wrong(gradient_survival)
+def hooks_left(activation, depth, x=0.0):
+    """a hook is registered on the module and never removed"""
+    if isinstance(activation, torch.nn.Module):
+        activation.register_forward_hook(lambda *_: None)
+    return gradient_survival(activation, depth, x)
+
+
+_remembered: dict = {}
+
+
+@wrong(gradient_survival)
+def remembered_by_class(activation, depth, x=0.0):
+    """what a module gave is remembered by its class: two of one class may differ"""
+    if not isinstance(activation, torch.nn.Module):
+        return gradient_survival(activation, depth, x)
+    key = (type(activation), depth, x)
+    return _remembered.setdefault(key, gradient_survival(activation, depth, x))
 
 
 @wrong(gradient_survival)

@@ -554,6 +554,108 @@ class AlwaysFloat32(_Steps):
 
 
 @wrong(LeNet5)
+class NoGradientInEval(LeNet5):
+    """autograd is off in eval mode: no gradient comes back to the image"""
+
+    def forward(self, x):
+        with torch.set_grad_enabled(self.training):
+            return super().forward(x)
+
+
+@wrong(LeNet5)
+class ClippedGradients(LeNet5):
+    """hooks clip the gradients of the parameters: that is for the training loop to decide"""
+
+    def __init__(self, num_classes=10):
+        super().__init__(num_classes)
+        for parameter in self.parameters():
+            parameter.register_hook(lambda gradient: gradient.clamp(-1e-3, 1e-3))
+
+
+@wrong(LeNet5)
+class SigmoidByHand(_everywhere(lambda x: x.exp() / (1 + x.exp()))):
+    """the sigmoid is written as exp(x) / (1 + exp(x)): for large x that is inf / inf, nan"""
+
+
+@wrong(LeNet5)
+class OneLogitForTwo(LeNet5):
+    """two classes get one logit, as for a yes or no: every class has a logit of its own"""
+
+    def __init__(self, num_classes=10):
+        super().__init__(1 if num_classes == 2 else num_classes)
+
+
+@wrong(LeNet5)
+class PutsItselfInEval(LeNet5):
+    """forward calls eval(): a network in training is not any more"""
+
+    def forward(self, x):
+        self.eval()
+        return super().forward(x)
+
+
+@wrong(LeNet5)
+class FrozenInEval(LeNet5):
+    """forward in eval mode turns requires_grad off, and it stays off until the next one"""
+
+    def forward(self, x):
+        for parameter in self.parameters():
+            parameter.requires_grad_(self.training)
+        return super().forward(x)
+
+
+@wrong(LeNet5)
+class ForgetsGradients(LeNet5):
+    """forward sets the gradients to zero: those of several batches do not add up"""
+
+    def forward(self, x):
+        self.zero_grad()
+        return super().forward(x)
+
+
+@wrong(LeNet5)
+class HooksPileUp(LeNet5):
+    """forward registers a hook and never removes it: every call adds one"""
+
+    def forward(self, x):
+        self.conv1.register_forward_hook(lambda *_: None)
+        return super().forward(x)
+
+
+@wrong(LeNet5)
+class RunningMean(_Steps):
+    """train mode collects the mean of the images, eval mode takes it away from them"""
+
+    def __init__(self, num_classes=10):
+        super().__init__(num_classes)
+        self.register_buffer("mean", torch.zeros(()))
+
+    def begin(self, x):
+        if not self.training:
+            return x - self.mean
+        self.mean.lerp_(x.detach().mean().to(self.mean), 0.1)
+        return x
+
+
+@wrong(LeNet5)
+class SeedsInForward(LeNet5):
+    """forward sets torch's seed: shuffling and dropout elsewhere begin anew with every call"""
+
+    def forward(self, x):
+        torch.default_generator.manual_seed(0)
+        return super().forward(x)
+
+
+@wrong(LeNet5)
+class SeedsAfterwards(LeNet5):
+    """a seed is set once the weights are drawn: from the second network on all are alike"""
+
+    def __init__(self, num_classes=10):
+        super().__init__(num_classes)
+        torch.default_generator.manual_seed(0)
+
+
+@wrong(LeNet5)
 class ZeroWeights(LeNet5):
     """all weights begin at 0: every unit of a layer learns the same"""
 
