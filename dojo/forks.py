@@ -72,18 +72,26 @@ class Listener:
         second one, of which nothing is told, writes into a pipe that the first one reads."""
         if request.get("both_ends"):
             self.pairs = True
-            if not self.spare and (mine := self.prepare()) is not None:
-                return mine
-            first, gates = self.spare.pop()
-            for gate in gates:
-                os.write(gate, json.dumps(request).encode())
-                os.close(gate)
+            while not (first := self.hand_over(request)):
+                if (mine := self.prepare()) is not None:
+                    return mine
         elif (first := os.fork()) == 0:
             self.leave(0)
             return request
         self.running.add(first)
         tell(self.told, pid=first)
         return None
+
+    def hand_over(self, request: Request) -> int:
+        """To the two that wait: the pid of the first; 0 where none wait, or that one is gone."""
+        first, gates = self.spare.pop() if self.spare else (0, [])
+        for gate in reversed(gates):
+            try:
+                os.write(gate, json.dumps(request).encode())
+            except BrokenPipeError:
+                first = 0 if gate == gates[0] else first
+            os.close(gate)
+        return first
 
     def prepare(self) -> Request | None:
         """Two forks for the next request that wants two: in them, that request, when it comes."""

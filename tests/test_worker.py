@@ -192,8 +192,8 @@ def test_two_wait_for_the_next_answer_and_nothing_is_left_of_them(house, monkeyp
             found = waiting()
         groups = [os.getpgid(p.pid) for p in found]
         assert len({*groups}) == 2
-        for process in found:
-            if groups.count(os.getpgid(process.pid)) == 2:
+        for process, group in zip(found, groups, strict=True):
+            if groups.count(group) == 2:
                 process.kill()
         assert verdict(kata, worker, "--solutions") == "green"
         found = waiting()
