@@ -198,16 +198,16 @@ def test_the_target_says_which_class(rng, target):
 
 
 def test_without_a_target_the_clean_image_is_predicted(rng):
-    """Noise of 5 turns the prediction of many copies; the class is that without noise."""
+    """The largest logit without noise, be another far below 0; noise of 5 would turn it."""
     weight = normal(rng, 3, 1, 2, 3, dtype=torch.float64)
-    logits = torch.from_numpy(rng.permuted([[0.1, 0.0, 0.3]] * 12, axis=1))
+    logits = torch.from_numpy(rng.permuted([[0.1, -0.6, 0.3]] * 12, axis=1))
     x = torch.linalg.lstsq(weight.flatten(1), logits.T).solution.T.reshape(12, 1, 2, 3)
     got = smooth_grad(linear(weight), x, None, 12, 5.0, seeded(rng))
     same(got, weight[logits.argmax(1)].abs().amax(1), tolerance=1e-6)
 
 
 def test_the_prediction_is_made_in_eval(rng):
-    """Of logits above and below 0 the largest; asked with the model in train, which comes back."""
+    """Asked with the model in train, which comes back as it was."""
     model, x = network(rng).train(), images(rng, 16)
     with model_left_alone(model):
         got = smooth_grad(model, x, None, 2, 0.0, seeded(rng))
