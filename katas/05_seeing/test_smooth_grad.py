@@ -171,9 +171,12 @@ def test_the_noise_is_normal_with_a_deviation_of_sigma(rng, sigma):
     most = noise.abs().max().item()  # without a cut 30 of them lie beyond 3.2
     message = f"none of {noise.numel()} noise numbers is beyond {most:.3g} sigma: they are cut"
     expect(most > 3.2, message, ("most", round(most, 2)))
-    kinds = len(noise.float().abs().mul(1e5).round().unique()) / noise.numel()
-    message = f"only {kinds:.0%} of the noise differs in size: pixels, images or copies share it"
+    kinds = len(noise.float().mul(1e5).round().unique()) / noise.numel()
+    message = f"only {kinds:.0%} of the noise's numbers differ: it is shared by pixels or images"
     expect(kinds > 0.8, message, ("kinds", round(kinds, 2)))
+    sizes = len(noise.float().abs().mul(1e5).round().unique()) / noise.numel()
+    message = f"only {sizes:.0%} of the noise differs in size: some is other noise with its sign"
+    expect(sizes > 0.8, f"{message} turned", ("sizes", round(sizes, 2)))
 
 
 def test_the_generator_alone_decides(rng):
