@@ -412,6 +412,134 @@ def donors_by_chance(model, images, labels):
     return find_shortcut(model, images, labels)
 
 
+class _TrueLogit(_Exchange):
+    def _margin(self, batches):
+        logits = self.model(batches.flatten(0, 1)).unflatten(0, batches.shape[:2])
+        true = self.labels.expand(len(batches), -1)[..., None]
+        return logits.gather(2, true)[..., 0].mean(1)
+
+
+@wrong(find_shortcut)
+def the_true_logit_only(model, images, labels):
+    """the true logit alone is watched, not its margin over the largest other one"""
+    return _find(model, images, labels, exchange=_TrueLogit)
+
+
+class _Probability(_Exchange):
+    def _margin(self, batches):
+        logits = self.model(batches.flatten(0, 1)).unflatten(0, batches.shape[:2])
+        true = self.labels.expand(len(batches), -1)[..., None]
+        return logits.softmax(2).gather(2, true)[..., 0].mean(1)
+
+
+@wrong(find_shortcut)
+def the_probability(model, images, labels):
+    """the probability of the true class is watched, not its margin"""
+    return _find(model, images, labels, exchange=_Probability)
+
+
+class _Loss(_Exchange):
+    def _margin(self, batches):
+        logits = self.model(batches.flatten(0, 1)).unflatten(0, batches.shape[:2])
+        true = self.labels.expand(len(batches), -1)[..., None]
+        return logits.log_softmax(2).gather(2, true)[..., 0].mean(1)
+
+
+@wrong(find_shortcut)
+def the_loss(model, images, labels):
+    """the loss (or log-probability) is watched, not the margin"""
+    return _find(model, images, labels, exchange=_Loss)
+
+
+class _FirstChannel(_Exchange):
+    """Donors in one channel, against which the whole is measured too."""
+
+    def __init__(self, model, images, labels):
+        super().__init__(model, images, labels)
+        self.donors = torch.cat([self.donors[:, :1], images[:, 1:]], 1)
+        self.whole = (self.margin - self._margin(self.donors[None])).item()
+
+
+@wrong(find_shortcut)
+def the_first_channel_only(model, images, labels):
+    """only the first channel of a box is exchanged"""
+    return _find(model, images, labels, exchange=_FirstChannel)
+
+
+@wrong(find_shortcut)
+def bottom_one_too_small(model, images, labels):
+    """bottom is one too small: the last row of the box is lost"""
+    box = find_shortcut(model, images, labels)
+    return box and (box[0], box[1], max(box[0], box[2] - 1), box[3])
+
+
+class _Scaled(_Exchange):
+    """Shares multiplied, so that the limit of 75 % is another one."""
+
+    factor = 1.25
+
+    def shares(self, boxes):
+        return [self.factor * share for share in super().shares(boxes)]
+
+
+class _ScaledDown(_Scaled):
+    factor = 0.8
+
+
+@wrong(find_shortcut)
+def sixty_percent(model, images, labels):
+    """a box is taken that takes away 60 % of the margin, not 75 %"""
+    return _find(model, images, labels, exchange=_Scaled)
+
+
+@wrong(find_shortcut)
+def ninety_percent(model, images, labels):
+    """a box must take away more than 90 % of the margin, not 75 %"""
+    return _find(model, images, labels, exchange=_ScaledDown)
+
+
+def _smaller_than(part, sides):
+    """The search among boxes of a part of the image, with sides of no more than a share."""
+
+    def search(exchange, height, width):
+        boxes = [
+            (t, n, t + h - 1, n + w - 1)
+            for h in range(1, int(height * sides) + 1)
+            for w in [min(int(width * sides), height * width // part // h)]
+            if w
+            for t, n in product(range(height - h + 1), range(width - w + 1))
+        ]
+        if max(exchange.shares(boxes)) < 0.75:
+            return None
+        return _search(exchange, height, width)
+
+    return search
+
+
+@wrong(find_shortcut)
+def an_eighth_at_most(model, images, labels):
+    """boxes of more than an eighth of the image are not looked at"""
+    return _find(model, images, labels, search=_smaller_than(8, 1))
+
+
+@wrong(find_shortcut)
+def half_of_each_side(model, images, labels):
+    """no box is looked at that is longer than half of a side"""
+    return _find(model, images, labels, search=_smaller_than(4, 0.5))
+
+
+@wrong(find_shortcut)
+def the_size_of_one_image(model, images, labels):
+    """the size of the image is a constant, 16x20"""
+    return _find(model, images, labels, search=lambda exchange, *_: _search(exchange, 16, 20))
+
+
+@wrong(find_shortcut)
+def eval_if_the_root_trains(model, images, labels):
+    """a model whose root is in eval is left as it is, though a part of it may be in train"""
+    return (find_shortcut if model.training else mode_as_it_is)(model, images, labels)
+
+
 def show(answer):
     """A network that reads a bar beside the digit, and what the detective says of it."""
     from matplotlib.patches import Rectangle

@@ -590,6 +590,149 @@ def only_an_int_is_checked(model, x, target, n, sigma, generator):
         raise kind(str(error)) from None
 
 
+@wrong(smooth_grad)
+def at_most_fifty_copies(model, x, target, n, sigma, generator):
+    """of more than 50 copies the rest is never made"""
+    return smooth_grad(model, x, target, min(n, 50), sigma, generator)
+
+
+@wrong(smooth_grad)
+def mean_of_the_chunks_means(model, x, target, n, sigma, generator):
+    """copies go in chunks of 8 whose means are averaged, as if the last chunk were full too"""
+    slopes = _slopes(model, x, target, n, sigma, generator)
+    return _map(torch.stack([chunk.mean(0) for chunk in slopes.split(8)]))
+
+
+@wrong(smooth_grad)
+def noise_mirrored(model, x, target, n, sigma, generator):
+    """every second copy gets the noise of the copy before with its sign turned, no fresh one"""
+    drawn = []
+
+    def draw():
+        fresh = sigma * torch.randn(x.shape, generator=generator, dtype=x.dtype)
+        drawn.append(-drawn[-1] if len(drawn) % 2 else fresh)
+        return drawn[-1]
+
+    return _noisy(model, x, target, n, sigma, generator, draw)
+
+
+@wrong(smooth_grad)
+def noise_cut_at_three_sigma(model, x, target, n, sigma, generator):
+    """noise beyond 3 sigma is cut off"""
+    return _noisy(
+        model, x, target, n, sigma, generator,
+        lambda: sigma * torch.randn(x.shape, generator=generator, dtype=x.dtype).clamp(-3, 3),
+    )  # fmt: skip
+
+
+@wrong(smooth_grad)
+def float32_inside(model, x, target, n, sigma, generator):
+    """the slopes are kept in float32, also of a float64 image: half of the digits are lost"""
+    return smooth_grad(model, x, target, n, sigma, generator).float().to(x.dtype)
+
+
+@wrong(smooth_grad)
+def predicted_from_the_copies(model, x, target, n, sigma, generator):
+    """without a target the class is predicted from a noisy copy, not from the clean image"""
+    if target is None:
+        noise = sigma * torch.randn(x.shape, generator=generator, dtype=x.dtype)
+        with _in_eval(model), torch.no_grad():
+            target = model(x + noise).argmax(1)
+    return smooth_grad(model, x, target, n, sigma, generator)
+
+
+@wrong(smooth_grad)
+def predicted_before_eval(model, x, target, n, sigma, generator):
+    """without a target the class is predicted before the model is put into eval"""
+    if target is None:
+        with torch.no_grad():
+            target = model(x).argmax(1)
+    return smooth_grad(model, x, target, n, sigma, generator)
+
+
+@wrong(smooth_grad)
+def largest_logit_in_size(model, x, target, n, sigma, generator):
+    """without a target the class whose logit is largest in size is explained, be it far below 0"""
+    if target is None:
+        with _in_eval(model), torch.no_grad():
+            target = model(x).abs().argmax(1)
+    return smooth_grad(model, x, target, n, sigma, generator)
+
+
+@wrong(smooth_grad)
+def eval_if_the_root_trains(model, x, target, n, sigma, generator):
+    """a model whose root is in eval is left as it is, though a part of it may be in train"""
+    within = _in_eval if model.training else _as_it_is
+    return _map(_slopes(model, x, target, n, sigma, generator, within=within))
+
+
+@contextmanager
+def _known_layers_in_eval(model):
+    with _in_eval(model):
+        model.train()
+        for module in model.modules():
+            if isinstance(module, (nn.BatchNorm2d, nn.Dropout)):
+                module.eval()
+        yield
+
+
+@wrong(smooth_grad)
+def only_known_layers_in_eval(model, x, target, n, sigma, generator):
+    """only batch norm and dropout are put into eval, no other layer that minds its mode"""
+    return _map(_slopes(model, x, target, n, sigma, generator, within=_known_layers_in_eval))
+
+
+@wrong(smooth_grad)
+def modes_not_back_after_a_copy_fails(model, x, target, n, sigma, generator):
+    """only the prediction is made in a try: where a noisy copy fails the model is left in eval"""
+    with _in_eval(model), torch.no_grad():
+        model(x)
+    try:
+        return smooth_grad(model, x, target, n, sigma, generator)
+    except ArithmeticError:
+        model.eval()
+        raise
+
+
+@wrong(smooth_grad)
+def eval_before_the_refusals(model, x, target, n, sigma, generator):
+    """an n or sigma that is refused leaves the model in eval"""
+    if n < 1 or sigma < 0:
+        model.eval()
+    return smooth_grad(model, x, target, n, sigma, generator)
+
+
+@wrong(smooth_grad)
+def requires_grad_of_the_first(model, x, target, n, sigma, generator):
+    """all parameters get the requires_grad of the first one back, not each its own"""
+    first = next(model.parameters()).requires_grad
+    got = smooth_grad(model, x, target, n, sigma, generator)
+    model.requires_grad_(first)
+    return got
+
+
+@wrong(smooth_grad)
+def noise_needs_gradients_on(model, x, target, n, sigma, generator):
+    """where the caller has gradients off, only a sigma of 0 works"""
+    if sigma > 0 and not torch.is_grad_enabled():
+        raise RuntimeError("element 0 of tensors does not require grad")
+    return smooth_grad(model, x, target, n, sigma, generator)
+
+
+@wrong(smooth_grad)
+def no_look_at_n_without_noise(model, x, target, n, sigma, generator):
+    """where sigma is 0 the number of copies is not looked at: n below 1 is not refused"""
+    return smooth_grad(model, x, target, n if sigma else 1, sigma, generator)
+
+
+@wrong(smooth_grad)
+def only_the_last_target_is_checked(model, x, target, n, sigma, generator):
+    """of several targets only the last is looked at for being below 0"""
+    if isinstance(target, Tensor) and target.dim() and target[-1] >= 0 > target.min():
+        raise IndexError("index -1 is out of bounds")
+    return smooth_grad(model, x, target, n, sigma, generator)
+
+
 def _classifier(images, labels):
     """The shipped backbone, with a head that has learnt these shapes."""
     from data.shapes import pretrained_backbone
