@@ -25,11 +25,15 @@ class Family:
         """Find new descendants."""
         if psutil is None:
             return
-        group = {pid for pid in psutil.pids() if _group(pid) == self.pid} | {self.pid}
-        for pid in group:
+        below: set[int] = set()  # members that need no search of their own
+        for pid in (self.pid, *(pid for pid in psutil.pids() if _group(pid) == self.pid)):
+            if pid in below:
+                continue
             with contextlib.suppress(psutil.Error):
                 member = self.seen.setdefault(pid, psutil.Process(pid))
-                for process in member.children(recursive=True):
+                found = member.children(recursive=True)
+                below |= {pid, *(process.pid for process in found)}
+                for process in found:
                     self.seen.setdefault(process.pid, process)
 
     def memory(self, limit: int) -> int:

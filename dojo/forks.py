@@ -11,6 +11,8 @@ from typing import Any
 
 LOST = -9  # the status of a process that nobody waits for any more
 
+NOBODY: tuple[int, list[int]] = (0, [])
+
 Request = dict[str, Any]
 
 
@@ -38,7 +40,7 @@ class Listener:
         self.source, self.told = source, told
         self.running: set[int] = set()
         self.pairs = False  # whether any request wanted two
-        self.spare: list[tuple[int, list[int]]] = []  # two that wait: the first, a pipe to each
+        self.spare = NOBODY  # two that wait: the first one's pid, a pipe to each
         self.woken, self.wake = os.pipe()
         os.set_blocking(self.wake, False)
         signal.set_wakeup_fd(self.wake)
@@ -55,7 +57,7 @@ class Listener:
                     if found.fd == self.woken:
                         os.read(self.woken, 4096)
                         ended = self.reap(os.WNOHANG)
-                        idle = self.pairs and not self.spare and not self.running
+                        idle = self.pairs and self.spare is NOBODY and not self.running
                         if ended and idle and (mine := self.prepare()) is not None:
                             return mine
                         continue
@@ -84,7 +86,7 @@ class Listener:
 
     def hand_over(self, request: Request) -> int:
         """To the two that wait: the pid of the first; 0 where none wait, or that one is gone."""
-        first, gates = self.spare.pop() if self.spare else (0, [])
+        (first, gates), self.spare = self.spare, NOBODY
         for gate in reversed(gates):
             try:
                 os.write(gate, json.dumps(request).encode())
@@ -113,7 +115,7 @@ class Listener:
             gates.append(gate)
         os.close(reads)
         os.close(writes)
-        self.spare.append((first, gates))
+        self.spare = first, gates
         return None
 
     def leave(self, group: int) -> None:
@@ -129,10 +131,9 @@ class Listener:
 
     def close_spare(self) -> None:
         """Those that wait for a request end when no more can come."""
-        for _, gates in self.spare:
-            for gate in gates:
-                os.close(gate)
-        self.spare = []
+        for gate in self.spare[1]:
+            os.close(gate)
+        self.spare = NOBODY
 
     def reap(self, options: int) -> bool:
         """Tell how forks ended, and whether any had a request; with options 0, wait for all."""
@@ -144,7 +145,7 @@ class Listener:
                 pid = 0
             if pid == 0:
                 return len(self.running) < before
-            if any(pid == first for first, _ in self.spare):
+            if pid == self.spare[0]:
                 self.close_spare()
             if pid in self.running:
                 self.running.remove(pid)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 import os
 import re
 import sys
@@ -47,12 +46,12 @@ class ToolGuard:
         self.used: set[str] = set()
         self.read: set[int] = set()
 
-    def remember(self, suite: ModuleType | None = None) -> None:
+    def remember(self, suite: ModuleType) -> None:
         owners: dict[str, Any] = {n: sys.modules[n] for n in TOOLS if n in sys.modules}
         for module, name in CLASSES:
             if module in sys.modules:
                 owners[f"{module}.{name}"] = getattr(sys.modules[module], name)
-        users = [sys.modules[n] for n in USERS if n in sys.modules] + [suite or math]
+        users = [sys.modules[n] for n in USERS if n in sys.modules] + [suite]
         if owners.keys() == self.tools.keys() and self.read.issuperset(map(id, users)):
             return
         for user in users:
@@ -60,8 +59,9 @@ class ToolGuard:
         self.read.update(map(id, users))
         self.watched = []
         for name, owner in owners.items():
-            now = {k: v for k, v in vars(owner).items() if callable(v)}
-            tools = self.tools.setdefault(name, (owner, now))[1]
+            if name not in self.tools:
+                self.tools[name] = owner, {k: v for k, v in vars(owner).items() if callable(v)}
+            tools = self.tools[name][1]
             keys = [key for key in tools if key in self.used or COMPARES.search(key)]
             if keys:  # the first one twice: of a single name an itemgetter would give no tuple
                 self.watched.append((owner, itemgetter(*keys, keys[0]), [tools[k] for k in keys]))

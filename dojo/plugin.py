@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from dojo import curriculum as curricula
+from dojo.curriculum import Kata
 from dojo.judge_session import JudgeSession, may_be_slow
 from dojo.results import Outcome, Result
 
@@ -88,9 +89,11 @@ def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
             outcome.expected = session.concerned(kata, outcome.expected)
             items[:] = [i for i in items if i.path != kata.suite or i.name in outcome.expected]
     begin = "".join((config.option.begin_with or "").split())
-    items.sort(key=lambda item: "".join(item.name.split()) != begin)
+    first = [i for i in items if "".join(i.name.split()) == begin] if begin else []
+    others = [i for i in items if i not in first]
     if config.option.no_slow:
-        items[:] = [i for i in items if i is items[0] or not may_be_slow(i)]
+        others = [i for i in others if not may_be_slow(i)]
+    items[:] = first + others
 
 
 @pytest.fixture
@@ -138,14 +141,19 @@ def _no_traceback(excinfo: object, style: object = None) -> str:
     return ""
 
 
+def _judged(item: pytest.Item) -> tuple[JudgeSession, Kata | None]:
+    """The session, and the kata whose suite the item is of; None for other tests."""
+    session = item.config.stash[STASH]
+    return session, session.curriculum.by_suite(item.path)
+
+
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Only the call is judged: it is where proxies resolve, so also where files are imported.
 
     Innermost, so that sys.stdout is the one that the answer sees.
     """
-    session = item.config.stash[STASH]
-    kata = session.curriculum.by_suite(item.path)
+    session, kata = _judged(item)
     if kata is None or not isinstance(item, pytest.Function):
         return (yield)
     with session.judged(kata, item, _limit(item)):
@@ -167,8 +175,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, Any, pytest.TestReport]:
     """The report carries our text; pytest's traceback is not for learners."""
     report = yield
-    session = item.config.stash[STASH]
-    kata = session.curriculum.by_suite(item.path)
+    session, kata = _judged(item)
     if kata is None or not isinstance(item, pytest.Function):
         return report
     if call.when == "call" or call.excinfo is not None:
@@ -184,16 +191,14 @@ def pytest_runtest_makereport(
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     """After the last test of a kata its verdict is made and recorded, before the next begins."""
-    session = item.config.stash[STASH]
-    kata = session.curriculum.by_suite(item.path)
+    session, kata = _judged(item)
     if kata is not None and (nextitem is None or nextitem.path != item.path):
         session.finish(kata)
 
 
 def found(item: pytest.Item) -> tuple[Result, frozenset[str]] | None:
     """What the test that ran last gave, and which names it asked for."""
-    session = item.config.stash[STASH]
-    kata = session.curriculum.by_suite(item.path)
+    session, kata = _judged(item)
     if kata is None or not session.replays.get(kata.name):
         return None
     replay = session.replays[kata.name][-1]
@@ -202,8 +207,7 @@ def found(item: pytest.Item) -> tuple[Result, frozenset[str]] | None:
 
 def take(item: pytest.Item, nextitem: pytest.Item | None, result: Result, asked: list[str]) -> bool:
     """What was found in another process; False where the test has to run here."""
-    session = item.config.stash[STASH]
-    kata = session.curriculum.by_suite(item.path)
+    session, kata = _judged(item)
     if kata is None or not isinstance(item, pytest.Function):
         return False
     taken = session.take(kata, item, result, frozenset(asked))

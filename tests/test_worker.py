@@ -19,11 +19,23 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def worker(house, monkeypatch):
+@pytest.fixture(autouse=True)
+def unrecorded(house, monkeypatch):
     monkeypatch.setenv("KATA_NO_RECORD", "1")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    (house.root / ".kata").mkdir()  # where a shared worker has its socket
+
+
+@pytest.fixture
+def worker(house):
     with Worker(house.root, ("numpy",)) as started:
+        yield started
+
+
+@pytest.fixture
+def both(house):
+    """As `kata watch` has it: it judges from both ends."""
+    with Worker(house.root, ("numpy",), shared=True) as started:
         yield started
 
 
@@ -91,11 +103,8 @@ def test_a_suite_that_cannot_be_collected_says_why(house, worker):
     assert verdict(kata, worker, "--solutions") == "green"
 
 
-def test_kata_run_uses_a_worker_that_is_there(house, monkeypatch):
+def test_kata_run_uses_a_worker_that_is_there(house):
     """That of `kata watch`; without one, and after it has ended, a cold process."""
-    monkeypatch.setenv("KATA_NO_RECORD", "1")
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    (house.root / ".kata").mkdir()
     kata = house.kata("row_sums")
     house.solve("row_sums")
 
@@ -122,30 +131,24 @@ def told(kata, worker, *options: str) -> list[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("name", ["row_sums", "grand_total", "matrix_product"])
-def test_from_both_ends_the_same_is_told(house, worker, monkeypatch, name):
+def test_from_both_ends_the_same_is_told(house, worker, both, name):
     """Right, wrong, a stub, blocked: all that is told of every test, the mistake's name as well."""
-    (house.root / ".kata").mkdir()
     kata = house.kata(name)
     bank = Library(house.curriculum, solutions=True).bank(kata)
     judged = [(), ("--solutions",)]
     judged += [("--solutions", "--variant", variant.name) for variant in bank.variants]
-    with Worker(house.root, ("numpy",), shared=True) as both:
-        for options in judged:
-            assert told(kata, both, *options) == told(kata, worker, *options)
+    for options in judged:
+        assert told(kata, both, *options) == told(kata, worker, *options)
 
 
 @pytest.mark.skipif(os.cpu_count() == 1, reason="there is no second core to use")
-def test_the_second_core_takes_its_share(house, monkeypatch):
+def test_the_second_core_takes_its_share(house, both):
     """Of tests that take their time only some run in the first process; all count, in order."""
-    monkeypatch.setenv("KATA_NO_RECORD", "1")
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    (house.root / ".kata").mkdir()
     kata = house.kata("row_sums")
     more = "\n\n@pytest.mark.parametrize('n', range(8))\ndef test_slow(n):\n    time.sleep(0.2)\n"
     kata.suite.write_text("import time\n\nimport pytest\n" + kata.suite.read_text() + more)
-    with Worker(house.root, ("numpy",), shared=True) as worker:
-        job = Job(kata, ("--solutions",), start=worker)
-        outcome = job.finish().outcome
+    job = Job(kata, ("--solutions",), start=both)
+    outcome = job.finish().outcome
     assert outcome.verdict == "green"
     assert [*outcome.results] == outcome.expected
     here = [event["name"] for event in job.tail.events if event["event"] == "test"]
@@ -153,27 +156,20 @@ def test_the_second_core_takes_its_share(house, monkeypatch):
     assert "test_slow[7]" not in here
 
 
-def test_where_the_second_process_is_lost_all_tests_run_in_the_first(house, monkeypatch):
+def test_where_the_second_process_is_lost_all_tests_run_in_the_first(house, both):
     """An answer that ends every process but its group's first one changes no verdict."""
-    monkeypatch.setenv("KATA_NO_RECORD", "1")
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    (house.root / ".kata").mkdir()
     house.solve("row_sums")
     stub = house.kata("row_sums").stub
     ends = "import os\n\nif os.getpgid(0) != os.getpid():\n    os.kill(os.getpid(), 9)\n"
     stub.write_text(ends + stub.read_text())
-    with Worker(house.root, ("numpy",), shared=True) as worker:
-        job = Job(house.kata("row_sums"), start=worker)
-        outcome = job.finish().outcome
+    job = Job(house.kata("row_sums"), start=both)
+    outcome = job.finish().outcome
     assert outcome.verdict == "green"
     assert sum(event["event"] == "test" for event in job.tail.events) == outcome.total
 
 
-def test_two_wait_for_the_next_answer_and_nothing_is_left_of_them(house, monkeypatch):
+def test_two_wait_for_the_next_answer_and_nothing_is_left_of_them(house):
     """They are forked before it comes; killed ones are replaced; with the worker they end."""
-    monkeypatch.setenv("KATA_NO_RECORD", "1")
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    (house.root / ".kata").mkdir()
     kata = house.kata("row_sums")
 
     def waiting() -> list[psutil.Process]:

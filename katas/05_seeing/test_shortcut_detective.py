@@ -31,10 +31,10 @@ class Reader(nn.Module):
         return x[place(self.box)].mean((2, 3))
 
 
-def cheating(rng, box, count=18):
+def cheating(rng, box, count=18, classes=(0, 1, 2), size=(HEIGHT, WIDTH)):
     """Noise, and the cue of the class in the box; classes come in no order."""
-    images = 0.3 * normal(rng, count, 3, HEIGHT, WIDTH)
-    labels = torch.from_numpy(rng.permutation(count)) % 3
+    images = 0.3 * normal(rng, count, 3, *size)
+    labels = torch.tensor(classes)[rng.permutation(count) % len(classes)]
     for image, label in zip(images, labels, strict=True):
         image[place(box)][label] += 2.0
     return images, labels
@@ -143,13 +143,35 @@ def test_what_moves_all_logits_alike_is_no_margin(rng):
     found(find_shortcut(Shifted(cue), images, labels), cue)
 
 
-def test_classes_may_be_missing_and_images_tall(rng):
-    """Ten images of class 2, four of class 1, none of class 0; 23 rows and 9 columns."""
-    cue, labels = (18, 4, 21, 7), torch.from_numpy(rng.permutation([1] * 4 + [2] * 10))
-    images = 0.3 * normal(rng, 14, 3, 23, 9)
+def test_classes_may_be_missing_or_rare(rng):
+    """Ten images of class 2, four of class 1, none of class 0."""
+    cue = (9, 4, 12, 8)
+    images, labels = cheating(rng, cue, 14, (1, 2, 2, 1, 2, 2, 2))
+    found(find_shortcut(Reader(cue), images, labels), cue)
+
+
+class Tinted(Reader):
+    """A little is read in the first channel, in one corner of the cue; the rest in the others."""
+
+    def forward(self, x):
+        tint = x[..., 9:11, 8:10][:, 0].mean((1, 2))
+        return super().forward(x) + 0.05 * tint[:, None] * torch.tensor([0.0, 1.0, -1.0])
+
+
+def test_all_channels_of_a_box_are_exchanged(rng):
+    """The cue is in the other two: the first one alone takes away a tenth, at 4 of its cells."""
+    cue = (9, 8, 12, 12)
+    images, labels = cheating(rng, cue, classes=(1, 2))
     for image, label in zip(images, labels, strict=True):
-        image[place(cue)][label] += 2.0
-    found(find_shortcut(Reader(cue), images, labels), cue, size=(23, 9))
+        image[0, 9:11, 8:10] += 2.0 if label == 1 else -2.0
+    found(find_shortcut(Tinted(cue), images, labels), cue)
+
+
+def test_images_may_be_tall(rng):
+    """23 rows and 9 columns, the cue far down and wide."""
+    cue, size = (19, 2, 21, 7), (23, 9)
+    images, labels = cheating(rng, cue, size=size)
+    found(find_shortcut(Reader(cue), images, labels), cue, size=size)
 
 
 class Gated(Reader):

@@ -413,10 +413,14 @@ def donors_by_chance(model, images, labels):
 
 
 class _TrueLogit(_Exchange):
+    """What is watched is a number of the true class alone."""
+
+    scores = staticmethod(lambda logits: logits)
+
     def _margin(self, batches):
         logits = self.model(batches.flatten(0, 1)).unflatten(0, batches.shape[:2])
         true = self.labels.expand(len(batches), -1)[..., None]
-        return logits.gather(2, true)[..., 0].mean(1)
+        return self.scores(logits).gather(2, true)[..., 0].mean(1)
 
 
 @wrong(find_shortcut)
@@ -425,11 +429,8 @@ def the_true_logit_only(model, images, labels):
     return _find(model, images, labels, exchange=_TrueLogit)
 
 
-class _Probability(_Exchange):
-    def _margin(self, batches):
-        logits = self.model(batches.flatten(0, 1)).unflatten(0, batches.shape[:2])
-        true = self.labels.expand(len(batches), -1)[..., None]
-        return logits.softmax(2).gather(2, true)[..., 0].mean(1)
+class _Probability(_TrueLogit):
+    scores = staticmethod(lambda logits: logits.softmax(2))
 
 
 @wrong(find_shortcut)
@@ -438,11 +439,8 @@ def the_probability(model, images, labels):
     return _find(model, images, labels, exchange=_Probability)
 
 
-class _Loss(_Exchange):
-    def _margin(self, batches):
-        logits = self.model(batches.flatten(0, 1)).unflatten(0, batches.shape[:2])
-        true = self.labels.expand(len(batches), -1)[..., None]
-        return logits.log_softmax(2).gather(2, true)[..., 0].mean(1)
+class _Loss(_TrueLogit):
+    scores = staticmethod(lambda logits: logits.log_softmax(2))
 
 
 @wrong(find_shortcut)
