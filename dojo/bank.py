@@ -7,8 +7,8 @@ docstring is the sentence that a learner who made this mistake gets.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
@@ -36,6 +36,11 @@ class Bank:
 
     def of_kind(self, kind: str) -> list[Variant]:
         return [variant for variant in self.variants if variant.kind == kind]
+
+    def of(self, names: Collection[str]) -> Bank:
+        """With these variants only; with all of them where no names are given."""
+        chosen = tuple(v for v in self.variants if v.name in names)
+        return replace(self, variants=chosen) if names else self
 
     def named(self, name: str) -> Variant:
         for variant in self.variants:

@@ -17,10 +17,10 @@ from dojo import golden, kept
 from dojo.answers import Library
 from dojo.bank import Bank, Variant
 from dojo.curriculum import Curriculum, Kata
-from dojo.diagnose import Replay, name_mistakes
+from dojo.diagnose import alike
 from dojo.explain import Red
 from dojo.judge import Job, Judgement
-from dojo.results import GREEN, PASSED, Result
+from dojo.results import GREEN, Result
 from dojo.stub import StubError, stub_text
 from dojo.worker import Worker, needed_imports
 
@@ -140,8 +140,9 @@ def _prove(proof: Proof, bank: Bank, seed: int, begin: dict[str, str], worker: W
 
     A wrong answer runs to its first failure. What each gave there is enough to name it: one
     that passes this test, or failed in an earlier one, gives something else. An answer that
-    cannot be told from another so early is judged as a whole, with the learner's own diagnosis;
-    slow tests are left out then, since a diagnosis does not run them again.
+    is like others so early runs on, with the learner's own diagnosis among these, until one of
+    its failures has its name: what would follow can only speak against the others. Slow tests
+    are left out then, since a diagnosis does not run them again.
     """
     # one seed for all, so that what one process found serves the others
     same: tuple[str, ...] = ("--solutions", "--kata-seed", str(seed))
@@ -158,11 +159,14 @@ def _prove(proof: Proof, bank: Bank, seed: int, begin: dict[str, str], worker: W
     for variant in bank.of_kind("wrong"):
         if (result := first.get(variant.name)) is None:
             continue
-        _name(result, first, bank)
+        tied = _tied(result, first, bank)
+        if result.observed is not None:
+            result.diagnosis = tied[0].sentence
         text = proof.texts[variant.name] = golden.text_of(result)
         if variant.sentence not in " ".join(text.split()):
-            options = (*same, "--variant", variant.name, "--no-slow", f"--begin-with={result.name}")
-            jobs.append((options, _red_and_named(proof, variant)))
+            names = ",".join(other.name for other in tied)
+            options = (*same, "--variant", variant.name, f"--begin-with={result.name}")
+            jobs.append(((*options, f"--among={names}"), _red_and_named(proof, variant)))
     _run(proof, jobs, worker)
 
 
@@ -194,15 +198,16 @@ def _red_at_first(variant: Variant, first: dict[str, Result]) -> Rule:
     return red
 
 
-def _name(result: Result, first: dict[str, Result], bank: Bank) -> None:
-    """Write the diagnosis into a first failure, by what the others gave."""
+def _tied(result: Result, first: dict[str, Result], bank: Bank) -> list[Variant]:
+    """The mistakes that gave the same in this first failure; all, where nothing was observed."""
 
-    def again(other: Variant) -> Result:
+    def gave_the_same(other: Variant) -> bool:
         theirs = first.get(other.name)
-        return theirs if theirs and theirs.name == result.name else Result(result.name, PASSED)
+        if theirs is None or result.observed is None:
+            return theirs is not None
+        return theirs.name == result.name and alike(theirs.observed, result.observed)
 
-    targets = frozenset(other.target for other in bank.variants)
-    name_mistakes([Replay(result, again, asked=targets)], bank)
+    return [variant for variant in bank.of_kind("wrong") if gave_the_same(variant)]
 
 
 def _red_and_named(proof: Proof, variant: Variant) -> Rule:

@@ -38,12 +38,14 @@ class JudgeSession:
     def __init__(
         self, curriculum: Curriculum, seed: int, solutions: bool = False,
         variant: str | None = None, instead: Path | None = None, diagnosis: bool = True,
+        among: frozenset[str] = frozenset(),
     ):  # fmt: skip
         self.curriculum = curriculum
         self.seed = seed
         self.solutions = solutions
         self.variant = variant
         self.diagnosis = diagnosis
+        self.among = among  # the mistakes that a diagnosis looks at; none: all of them
         self.library = Library(curriculum, solutions, instead)
         plain = solutions and instead is None
         self.answers = self.library if plain else Library(curriculum, solutions=True)
@@ -204,6 +206,15 @@ class JudgeSession:
 
     # -- one kata
 
+    def named(self, kata: Kata) -> bool:
+        """Whether the diagnosis so far is what the judged variant does wrong."""
+        replays, bank = self.replays[kata.name], self._bank(kata)
+        if bank is None:
+            return False
+        name_mistakes(replays, bank)
+        sentence = bank.named(self.variant or "").sentence
+        return any(replay.result.diagnosis == sentence for replay in replays)
+
     def finish(self, kata: Kata) -> None:
         """All tests of the kata that were asked for have run: diagnose, decide, record."""
         outcome = self.outcome(kata)
@@ -229,7 +240,7 @@ class JudgeSession:
     def _bank(self, kata: Kata) -> Bank | None:
         """No bank, no diagnosis: a broken solution file must not break a learner's run."""
         try:
-            return self.answers.bank(kata)
+            return self.answers.bank(kata).of(self.among)
         except Red as broken:
             self.outcome(kata).notice = f"no diagnosis: {broken.message}"
             return None

@@ -29,10 +29,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--answer", metavar="FILE", help="with --solutions: judge this file, named "
                     "as its kata is, in place of the reference")  # fmt: skip
     group.addoption("--no-diagnosis", action="store_true", help="do not look for the mistake")
-    group.addoption("--begin-with", metavar="TEST", help="run this test before the others; "
-                    "spaces in its name do not matter")  # fmt: skip
-    group.addoption("--no-slow", action="store_true", help="leave out tests with more time than "
-                    "usual, but for the one to begin with")  # fmt: skip
+    group.addoption("--begin-with", metavar="TEST", help="begin with this test and run those "
+                    "before it at the end; spaces in its name do not matter")  # fmt: skip
+    group.addoption("--among", metavar="NAMES", help="with --variant: find out which of these "
+                    "mistakes it is, without slow tests, and stop there")  # fmt: skip
     group.addoption("--kata-seed", type=int, metavar="N", help="repeat a run's random inputs")
 
 
@@ -52,8 +52,9 @@ def pytest_configure(config: pytest.Config) -> None:
     except curricula.CurriculumError as error:
         raise pytest.UsageError(str(error)) from None
     session = JudgeSession(
-        listed, seed, option.solutions, option.variant, instead, not option.no_diagnosis
-    )
+        listed, seed, option.solutions, option.variant, instead, not option.no_diagnosis,
+        frozenset(filter(None, (option.among or "").split(","))),
+    )  # fmt: skip
     config.stash[STASH] = session
     config.add_cleanup(session.close)
 
@@ -81,7 +82,7 @@ def begin_anew(config: pytest.Config) -> None:
 
 def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Of a proof's other answers: without tests that never ask for what they stand in for, and
-    begun with the one that is asked for."""
+    in a circle from the one that is asked for."""
     session = config.stash[STASH]
     if session.variant:  # in a learner's run there is nothing to look for
         for name, outcome in session.outcomes.items():
@@ -89,11 +90,10 @@ def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
             outcome.expected = session.concerned(kata, outcome.expected)
             items[:] = [i for i in items if i.path != kata.suite or i.name in outcome.expected]
     begin = "".join((config.option.begin_with or "").split())
-    first = [i for i in items if "".join(i.name.split()) == begin] if begin else []
-    others = [i for i in items if i not in first]
-    if config.option.no_slow:
-        others = [i for i in others if not may_be_slow(i)]
-    items[:] = first + others
+    at = next((n for n, i in enumerate(items) if "".join(i.name.split()) == begin), 0)
+    items[:] = items[at:] + items[:at]
+    if session.among:
+        items[1:] = [i for i in items[1:] if not may_be_slow(i)]
 
 
 @pytest.fixture
@@ -185,6 +185,8 @@ def pytest_runtest_makereport(
             report.outcome = "failed"  # a skip or xfail raised by an answer is no pass
             report.longrepr = result.message
             report.kata = kata.key
+            if session.among and session.named(kata):
+                item.session.shouldstop = "the mistake is named"
     return report
 
 

@@ -29,7 +29,7 @@ def split(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--variant")
     parser.add_argument("--answer")
     parser.add_argument("--begin-with")
-    parser.add_argument("--no-slow", action="store_true")
+    parser.add_argument("--among")
     parser.add_argument("--kata-seed", type=int)
     parser.add_argument("--no-diagnosis", action="store_true")
     parser.add_argument("-x", dest="maxfail", action="store_const", const=1, default=0)
