@@ -10,6 +10,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -19,7 +20,7 @@ from dojo.bank import Bank, Variant
 from dojo.curriculum import Curriculum, Kata
 from dojo.diagnose import alike
 from dojo.explain import Red
-from dojo.judge import Job, Judgement
+from dojo.judge import Judgement, judge
 from dojo.results import GREEN, Result
 from dojo.stub import StubError, stub_text
 from dojo.worker import Worker, needed_imports
@@ -234,14 +235,10 @@ def _not_green(who: str, judgement: Judgement) -> str:
 
 def _run(proof: Proof, jobs: list[Work], worker: Worker) -> None:
     """Run the jobs, a few at a time."""
-    waiting = list(reversed(jobs))
-    running: list[tuple[Job, Rule]] = []
-    while waiting or running:
-        while waiting and len(running) < PARALLEL:
-            options, rule = waiting.pop()
-            running.append((Job(proof.kata, options, start=worker), rule))
-        for entry in list(running):
-            job, rule = entry
-            if job.ended(0.01):
-                running.remove(entry)
-                proof.faults += filter(None, [rule(job.finish())])
+
+    def judged(job: Work) -> Judgement:
+        return judge(proof.kata, job[0], start=worker)
+
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        for (_, rule), judgement in zip(jobs, pool.map(judged, jobs), strict=True):
+            proof.faults += filter(None, [rule(judgement)])

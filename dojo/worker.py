@@ -124,6 +124,7 @@ class Worker:
         self.root, self.modules = root, modules
         # of `kata watch`: `kata run` may use it as well, and a second core judges as well
         self.shared = shared
+        self.asking = threading.Lock()  # one request at a time: answers come in their order
         self.news = threading.Condition()
         self.statuses: dict[int, int] = {}
         self.started: list[int] = []
@@ -143,15 +144,16 @@ class Worker:
                    "environment": environment, "modules": self.modules,
                    "both_ends": self.shared and (os.cpu_count() or 1) > 1}  # fmt: skip
         line = (json.dumps(request) + "\n").encode()
-        for _ in range(3):
-            server, asked = self.server, len(self.started)
-            with contextlib.suppress(OSError):
-                server.send(line)
-                if pid := self._answer(server, asked):
-                    if not CAN_FORK:
-                        self.server = self._new_server()
-                    return WarmProcess(self, pid)
-            self.server = self._new_server()
+        with self.asking:
+            for _ in range(3):
+                server, asked = self.server, len(self.started)
+                with contextlib.suppress(OSError):
+                    server.send(line)
+                    if pid := self._answer(server, asked):
+                        if not CAN_FORK:
+                            self.server = self._new_server()
+                        return WarmProcess(self, pid)
+                self.server = self._new_server()
         raise OSError("the warm worker cannot be started: try `kata run`, or `kata doctor`")
 
     def _answer(self, server: Line, asked: int) -> int:
