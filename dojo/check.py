@@ -161,11 +161,10 @@ def _prove(proof: Proof, bank: Bank, seed: int, begin: dict[str, str], worker: W
         if (result := first.get(variant.name)) is None:
             continue
         tied = _tied(result, first, bank)
-        if result.observed is not None:
-            result.diagnosis = tied[0].sentence
+        result.diagnosis = tied[0].sentence if tied else ""
         text = proof.texts[variant.name] = golden.text_of(result)
         if variant.sentence not in " ".join(text.split()):
-            names = ",".join(other.name for other in tied)
+            names = ",".join(other.name for other in tied or bank.of_kind("wrong"))
             options = (*same, "--variant", variant.name, f"--begin-with={result.name}")
             jobs.append(((*options, f"--among={names}"), _red_and_named(proof, variant)))
     _run(proof, jobs, worker)
@@ -200,15 +199,16 @@ def _red_at_first(variant: Variant, first: dict[str, Result]) -> Rule:
 
 
 def _tied(result: Result, first: dict[str, Result], bank: Bank) -> list[Variant]:
-    """The mistakes that gave the same in this first failure; all, where nothing was observed."""
-
-    def gave_the_same(other: Variant) -> bool:
-        theirs = first.get(other.name)
-        if theirs is None or result.observed is None:
-            return theirs is not None
-        return theirs.name == result.name and alike(theirs.observed, result.observed)
-
-    return [variant for variant in bank.of_kind("wrong") if gave_the_same(variant)]
+    """The mistakes that gave the same in this first failure; none where a diagnosis is silent."""
+    if result.slow or result.observed is None:
+        return []
+    return [
+        variant
+        for variant in bank.of_kind("wrong")
+        if (theirs := first.get(variant.name)) is not None
+        and theirs.name == result.name
+        and alike(theirs.observed, result.observed)
+    ]
 
 
 def _red_and_named(proof: Proof, variant: Variant) -> Rule:

@@ -115,11 +115,32 @@ def test_texts_are_kept_and_compared(house):
     assert house.command("check", "row_sums").returncode == 0  # other inputs, other texts
 
 
-def test_a_mistake_is_named_in_its_first_failure_or_in_a_whole_run(house):
-    """-x is enough where the first failure names it; the text kept is that of the last run."""
+def test_a_mistake_is_named_by_its_first_failure(house):
+    """-x is enough where the first failure names it."""
     run = house.command("check", "row_sums", "--texts")
     assert run.returncode == 0, run.stdout
     assert run.stdout.count("looks like:") >= 3
+
+
+def test_a_mistake_that_is_like_another_at_first_runs_on_until_it_is_named(house):
+    """The last test says in a file that it was run: not on the two that are named before it."""
+    kata = house.kata("row_sums")
+    more = '''@wrong(row_sums)
+def averaged_as_floats(grid):
+    """the cells are averaged, and integers become floats"""
+    return row_sums(grid) / grid.shape[1]
+
+
+@wrong(row_sums)
+def never_refuses'''
+    replace(kata.solution, "@wrong(row_sums)\ndef never_refuses", more)
+    last = '    refuses(row_sums, np.ones(3), because="a grid of one axis")'
+    replace(kata.suite, last, f'    open("ran", "a").write("x")\n{last}')
+    run = house.command("check", "row_sums", "--texts", "--kata-seed", "1")
+    assert run.returncode == 0, run.stdout
+    assert "looks like: the cells are averaged, and integers become floats" in run.stdout
+    # stub, reference, by_loop, never_refuses; the other mistakes end before
+    assert len((house.root / "ran").read_text()) == 4
 
 
 def test_minus_x_is_recorded_and_told(house):
@@ -171,7 +192,7 @@ def test_other_answers_meet_the_tests_that_ask_for_them(house):
         path.write_text(path.read_text() + more)
     kata.stub.write_text(stub_text(kata))
     run = house.command("check", "row_sums", "--kata-seed", "1")
-    # stub, reference, by_shape, columns_counted, and that once more as a whole
+    # stub, reference, by_shape, columns_counted, and that once more for its name
     assert len((house.root / "ran").read_text()) == 5, run.stdout
     # a diagnosis does not run a slow test again: its own message must name the mistake
     assert "wrong answer columns_counted is red, but its sentence is not printed" in run.stdout
