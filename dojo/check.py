@@ -240,5 +240,9 @@ def _run(proof: Proof, jobs: list[Work], worker: Worker) -> None:
         return judge(proof.kata, job[0], start=worker)
 
     with ThreadPoolExecutor(PARALLEL) as pool:
-        for (_, rule), judgement in zip(jobs, pool.map(judged, jobs), strict=True):
-            proof.faults += filter(None, [rule(judgement)])
+        try:
+            for (_, rule), judgement in zip(jobs, pool.map(judged, jobs), strict=True):
+                proof.faults += filter(None, [rule(judgement)])
+        except BaseException:  # Ctrl-C: nobody waits for what is under way
+            worker.close()
+            raise

@@ -181,6 +181,7 @@ class Worker:
                 if "status" in said:
                     self.statuses[said["pid"]] = said["status"]
                 elif "pid" in said:
+                    self.statuses.pop(said["pid"], None)  # of one that ended long ago
                     mine.append(said["pid"])
                     self.started.append(said["pid"])
                 self.news.notify_all()

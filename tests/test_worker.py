@@ -51,6 +51,24 @@ def test_more_suites_than_are_kept_in_turn(house, worker):
             assert verdict(kata, worker) in ("red", "blocked")
 
 
+def test_a_number_of_a_process_may_come_again(worker):
+    """Systems give them anew after some ten thousand: what the first one's end was is not asked."""
+
+    class Told:
+        """A server that tells of two processes with one number; the second one still runs."""
+
+        def lines(self):
+            yield from (b'{"pid": 7}', b'{"pid": 7, "status": 0}')
+            assert WarmProcess(worker, 7).ended(0.0)
+            yield b'{"pid": 7}'
+            assert not WarmProcess(worker, 7).ended(0.0)
+
+        def ended(self):
+            return 0
+
+    worker._listen(Told())
+
+
 def test_options_are_those_of_the_judgement(house, worker):
     """Reference, variant and learner by turns, all forks of one template."""
     kata = house.kata("row_sums")
