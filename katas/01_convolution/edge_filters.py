@@ -52,7 +52,7 @@ def box_blur(size: int) -> np.ndarray:
 
     Shapes:
         size: 1 or more, odd or even
-        returns: (size, size), floats
+        returns: (size, size), floats; a new array
 
     Example:
         >>> (box_blur(2) + box_blur(2)).tolist()

@@ -4,6 +4,8 @@ A step is a picture that is 0 on one side and 1 on the other. What a filter does
 both orientations and to flat areas decides; its scale and its exact cells do not.
 """
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -108,8 +110,9 @@ def test_a_blur_is_a_mean_over_its_square(size):
 @pytest.mark.parametrize("size", [2, 3])
 def test_a_blur_is_the_same_each_time(size):
     """Asked twice it gives the same cells, also after somebody wrote into the first ones."""
-    first = kernel_of("box_blur", size, size=size)
-    first[:] = 7.0
+    first = answer("box_blur")(size)
+    with contextlib.suppress(ValueError):  # one that cannot be written into is fine
+        first[:] = 7.0
     total = kernel_of("box_blur", size, size=size).sum()
     message = f"the second box_blur({size}) adds up to {total:.5g}, expected 1"
     expect(abs(total - 1) <= 1e-5, message, total)
@@ -141,4 +144,4 @@ def test_sharpen_overshoots_both_sides_of_an_edge(kind):
         expect(dark < 0 and bright > flat + 1e-5,
                f"at a {kind} edge sharpen makes {dark:.3g} of the dark side's 0 and {bright:.3g} "
                f"of the bright side's 1: below 0 and above {flat:.3g} are wanted",
-               signs)  # fmt: skip
+               (signs, np.count_nonzero(kernel) == 1))  # fmt: skip

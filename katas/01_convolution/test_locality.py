@@ -1,5 +1,7 @@
 """Which outputs see a pixel? What `touched_outputs` must do, easiest first."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -79,7 +81,8 @@ def test_sizes_that_nobody_has_seen(rng):
 def test_every_call_gives_an_array_of_its_own():
     """Writing into a result changes no other one, and nothing is kept from call to call."""
     first = touched_outputs((5, 8), (2, 3), (1, 2))
-    first[...] = True
+    with contextlib.suppress(ValueError):  # one that cannot be written into is fine
+        first[...] = True
     again = touched_outputs((5, 8), (2, 3), (1, 2))
     same(again, poked((5, 8), (2, 3), (1, 2)), what="the same call again")
     expect(not np.shares_memory(first, again), "two calls return one and the same array")

@@ -119,6 +119,8 @@ def test_a_place_with_a_negative_score_beats_a_worse_one():
     image = np.array([[0, 1, 1, 0], [1, 1, 0, 1], [1, 1, 0, 1]])
     finds(image, EIGHT, (1, 0))
     finds(image.T, EIGHT.T, (0, 1))
+    step = np.array([[0] * 4 + [1] * 4] * 8)  # turned around it scores -16
+    finds(np.vstack([1 - step, step[:1]]), step, (1, 0))
 
 
 @pytest.mark.parametrize("dtypes", [("float64", "float64"), ("float32", "int64"),

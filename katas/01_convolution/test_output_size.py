@@ -7,7 +7,7 @@ from dojo.checks import answer, expect, refuses, same_value
 output_size = answer("output_size")
 same_padding = answer("same_padding")
 
-NOT_INTS = [2.5, 3.0, "3", (3, 5), None]
+NOT_INTS = [2.5, 3.0, "7", (3, 5), None]
 
 
 def places(n, kernel_size, stride, padding):

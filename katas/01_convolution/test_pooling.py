@@ -134,6 +134,15 @@ def test_x_may_be_a_view(rng, pool):
 
 
 @both
+def test_every_call_begins_anew(rng, pool):
+    """A later call on another x of the same shape leaves the first result as it was."""
+    x = normal(rng, 2, 3, 6, 7)
+    first = pool(x, 3, 2, 1)
+    pool(-x, 3, 2, 1)
+    same(first, ORACLES[pool](x, 3, 2, 1), what="first result after a later call")
+
+
+@both
 def test_float64_stays_float64(rng, pool):
     """The result has the dtype of x, with all its digits."""
     x = normal(rng, 2, 3, 6, 7, dtype=torch.float64)

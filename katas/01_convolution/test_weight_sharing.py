@@ -43,7 +43,7 @@ def test_a_filter_adds_one_bias(in_channels, out_channels, kernel_size, count):
 
 @pytest.mark.parametrize(
     ("in_shape", "out_shape", "count"),
-    [(784, 32, 25_088), ((28, 28), 32, 25_088), ((3, 2, 4), (5,), 24 * 5), (7, (2, 3), 7 * 6),
+    [(784, 32, 25_088), ((3, 2, 4), (5,), 24 * 5), ((28, 28), 32, 25_088), (7, (2, 3), 7 * 6),
      ((28, 28), (32, 26, 26), 784 * 32 * 676), ((2, 1, 3, 2), 1, 12)],
 )  # fmt: skip
 def test_a_dense_output_has_a_weight_for_every_input(in_shape, out_shape, count):

@@ -13,8 +13,9 @@ class LeNet5(nn.Module):
     of these goes through dense layers of 120, 84 and num_classes units. The first two have
     a sigmoid; the last one gives logits, as they are. Train and eval mode do the same. Layers
     have biases; their names, and modules or functions for the rest, are up to you (the layer
-    of 120 may also be a 5x5 convolution: on 5x5 maps that is the same). Initial weights are
-    random, from torch's default generator.
+    of 120 may also be a 5x5 convolution: on 5x5 maps that is the same). Weights made by hand
+    are those of nn.Conv2d, and (units, inputs) or (inputs, units); biases are vectors. Initial
+    weights are random, from torch's default generator.
 
     The original of 1998 had trainable pooling, scaled tanh, a second layer that saw chosen maps
     only and distances at its end: sigmoid, plain mean and logits are today's simplification.

@@ -19,7 +19,7 @@ AlexNet, parameter_share = answer("AlexNet"), answer("parameter_share")
 
 CLASSES = 5
 CONVS = [(64, 3, 11, 11), (192, 64, 5, 5), (384, 192, 3, 3), (256, 384, 3, 3), (256, 256, 3, 3)]
-DENSE = [(4096, 9216), (4096, 4096), (CLASSES, 4096)]
+DENSE = [(4096, 9216), (4096, 4096)]  # and a third one for the classes
 SIDES = [(224, 55), (27, 27), (13, 13), (13, 13), (13, 13)]  # what each conv gets and gives
 ONES = torch.ones(2, 3, 224, 224)
 
@@ -30,10 +30,10 @@ def built(*args):
         return AlexNet(*args)
 
 
-def checked(model):
+def checked(model, classes=CLASSES):
     """The names of the layers, if each child holds those that it should."""
     names = []
-    for child, shapes in (("features", CONVS), ("classifier", DENSE)):
+    for child, shapes in (("features", CONVS), ("classifier", [*DENSE, (classes, 4096)])):
         inside = getattr(model, child, None)
         expect(isinstance(inside, nn.Module), f"the model has no child {child}", "no child")
         got = {f"{child}.{name}": tuple(p.shape) for name, p in inside.named_parameters()}
@@ -46,18 +46,25 @@ def checked(model):
     return names
 
 
-def called(model, x, numbers):
+def called(model, x, numbers, classes=CLASSES):
     """The result of the model with other numbers in its layers."""
-    tensors = {}
-    for name, (weight, bias) in zip(checked(model), numbers, strict=True):
+    tensors, mode = {}, model.training
+    for name, (weight, bias) in zip(checked(model, classes), numbers, strict=True):
         tensors |= {f"{name}.weight": weight, f"{name}.bias": bias}
-    return functional_call(model, tensors, (x,))
+    result = functional_call(model, tensors, (x,))
+    left = "train" if model.training else "eval"
+    expect(
+        model.training == mode,
+        f"the call leaves the model in {left} mode, in which it was not",
+        left,
+    )
+    return result
 
 
-def fresh(rng, dtype=torch.float32):
+def fresh(rng, dtype=torch.float32, classes=CLASSES):
     """Weights and biases of the eight layers, of 24 and 16 dense units in place of 4096."""
     numbers = []
-    for shape in [*CONVS, (24, 9216), (16, 24), (CLASSES, 16)]:
+    for shape in [*CONVS, (24, 9216), (16, 24), (classes, 16)]:
         weight = 2 * normal(rng, *shape, dtype=dtype) / math.prod(shape[1:]) ** 0.5
         numbers.append((weight, 0.3 * normal(rng, shape[0], dtype=dtype)))
     return numbers
@@ -126,18 +133,20 @@ def test_maps_of_55_27_13_and_then_9216_numbers():
         wanted.append(f"layer {number} gets (2, {shape[1]}, {gets}, {gets})")
         wanted.append(f"layer {number} gives (2, {shape[0]}, {gives}, {gives})")
     wanted += ["layer 6 gets (2, 9216)", "layer 6 gives (2, 2)"]
+    told = {text[:7] for text in seen}  # a layer whose weights go to a function tells nothing
+    wanted = [text for text in wanted if stopped or text[:7] in told]
     at = next((i for i, text in enumerate(wanted) if seen[i : i + 1] != [text]), 0)
-    expect(seen == wanted, f"{(*seen, 'nothing more')[at]}, expected: {wanted[at]}{stopped}",
+    expect(seen == wanted, f"{(*seen, 'nothing more')[at]}, expected: {[*wanted, ''][at]}{stopped}",
            (seen, stopped))  # fmt: skip
 
 
-@pytest.mark.parametrize("images", [1, 2])
-def test_the_logits_are_those_of_the_figure(rng, images):
+@pytest.mark.parametrize(("images", "classes"), [(2, CLASSES), (1, 1)])
+def test_the_logits_are_those_of_the_figure(rng, images, classes):
     """In eval: ReLU after seven layers, 3x3 pools with stride 2 after convolutions 1, 2 and 5."""
-    numbers, x = fresh(rng), normal(rng, images, 3, 224, 224)
-    kept, model = x.clone(), built(CLASSES).eval()
+    numbers, x = fresh(rng, classes=classes), normal(rng, images, 3, 224, 224)
+    kept, model = x.clone(), built(classes).eval()
     with torch.no_grad():
-        same(called(model, x, numbers), network(kept, numbers), tolerance=1e-4)
+        same(called(model, x, numbers, classes), network(kept, numbers), tolerance=1e-4)
     same(x, kept, what="the images after the call")
 
 
@@ -171,8 +180,8 @@ def test_each_number_is_dropped_by_itself():
 
 
 def test_every_weight_learns(rng):
-    """From the logits a gradient reaches the weights and biases of all eight layers."""
-    model = built(CLASSES).eval()
+    """In training a gradient reaches the weights and biases of all eight layers."""
+    model = built(CLASSES)
     off = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
     expect(not off, f"requires_grad is off for {', '.join(off[:3])}", off)
     leaves = [[tensor.requires_grad_() for tensor in layer] for layer in fresh(rng)]
@@ -184,11 +193,14 @@ def test_every_weight_learns(rng):
 
 
 def test_a_model_in_float64_gives_float64(rng):
-    """Converted to float64 it computes in float64."""
+    """Converted to float64 it computes in float64; in eval too a gradient reaches layer 1."""
     numbers, x = fresh(rng, torch.float64), normal(rng, 1, 3, 224, 224, dtype=torch.float64)
-    with torch.no_grad():
-        logits = called(built(CLASSES).eval().double(), x, numbers)
+    bias = numbers[0][1].requires_grad_()
+    logits = called(built(CLASSES).eval().double(), x, numbers)
     expect(logits.dtype == torch.float64, f"the logits are {logits.dtype}", str(logits.dtype))
+    expect(logits.requires_grad, "in eval the logits have no gradient: the graph is cut", "cut")
+    (gradient,) = torch.autograd.grad(logits.sum(), bias, allow_unused=True)
+    expect(gradient is not None, "in eval no gradient reaches layer 1 of 8", "eval")
 
 
 def test_it_is_built_by_yourself():
@@ -211,7 +223,7 @@ def shared(model, wanted):
     expect(isinstance(got, dict), f"got a {type(got).__name__}, expected a dict", str(type(got)))
     names = f"the keys are {list(got)}, expected {list(wanted)}"
     expect(got.keys() == wanted.keys(), names, got)
-    same_value([got[name] for name in wanted], list(wanted.values()), tolerance=1e-9)
+    same_value([got[name] for name in wanted], list(wanted.values()), tolerance=1e-6)
 
 
 def test_shares_by_hand():
@@ -221,13 +233,14 @@ def test_shares_by_hand():
 
 
 def test_frozen_parameters_count_and_buffers_do_not():
-    """A frozen layer has its share; running statistics have none, and mask no others."""
+    """A frozen layer has its share; running statistics have none; norm is not norm2 or norm_by."""
     model = nn.Module()
-    model.scale = nn.Parameter(torch.ones(10))
+    model.norm_by = nn.Parameter(torch.ones(10))
     model.frozen = nn.Conv2d(1, 2, (3, 2)).requires_grad_(False)
     model.norm = nn.BatchNorm1d(3)
+    model.norm2 = nn.BatchNorm1d(5)
     model.nothing = nn.BatchNorm1d(8, affine=False)
-    shared(model, {"frozen": 14 / 30, "norm": 6 / 30, "nothing": 0.0})
+    shared(model, {"frozen": 14 / 40, "norm": 6 / 40, "norm2": 10 / 40, "nothing": 0.0})
 
 
 def test_the_dense_layers_hold_96_percent_of_alexnet():
@@ -237,4 +250,4 @@ def test_the_dense_layers_hold_96_percent_of_alexnet():
     seen = ", ".join(f"{name} {share:.4f}" for name, share in got.items())
     held = {name: round(share, 4) for name, share in got.items() if share}
     expect(held == parts, f"the shares are {seen}; expected {parts}", held)
-    expect(abs(sum(got.values()) - 1) < 1e-9, f"the shares sum to {sum(got.values())}, not 1")
+    expect(abs(sum(got.values()) - 1) < 1e-6, f"the shares sum to {sum(got.values())}, not 1")

@@ -80,6 +80,18 @@ def test_arguments_by_name(rng):
         same(mine(x), torchs(x))
 
 
+@pytest.mark.parametrize("bias", [True, False])
+def test_arguments_in_a_row(rng, bias):
+    """stride, padding and bias are the last three, in this order: there are no others."""
+    layer, x = Conv2d(3, 4, (2, 3), (1, 2), (2, 0), bias), normal(rng, 2, 3, 8, 9)
+    names = sorted(layer.state_dict())
+    wanted = ["bias", "weight"][not bias :]
+    told = f"Conv2d(3, 4, (2, 3), (1, 2), (2, 0), {bias}) has {names}, expected {wanted}"
+    expect(names == wanted, told, names)
+    state = layer.state_dict()
+    same(layer(x), F.conv2d(x, state["weight"], state.get("bias"), (1, 2), (2, 0)))
+
+
 def test_what_one_saves_the_other_loads(rng):
     """Each layer loads the other's state_dict, and then both compute the same."""
     mine, torchs, x = built(3, 4, (2, 5)), nn.Conv2d(3, 4, (2, 5)), normal(rng, 2, 3, 6, 9)
@@ -129,18 +141,19 @@ def test_it_learns_a_filter_from_examples(rng):
 
 
 @pytest.mark.parametrize("name", ["weight", "bias"])
-@pytest.mark.parametrize("sizes", [(3, 4000, (1, 2)), (2, 3000, (3, 2)), (5, 2000, 1)], ids=str)
+@pytest.mark.parametrize("sizes", [(2, 3000, (3, 2)), (3, 4000, (1, 2)), (5, 2000, 1)], ids=str)
 def test_a_fresh_layer_fills_its_range_evenly(rng, name, sizes):
     """Weights and biases are uniform between -1 and 1 over the root of fan_in."""
     fan_in = sizes[0] * (sizes[2][0] * sizes[2][1] if isinstance(sizes[2], tuple) else 1)
     torch.default_generator.manual_seed(int(rng.integers(2**31)))
     shares = built(*sizes).state_dict()[name].flatten().double() * fan_in**0.5
     low, high = shares.min().item(), shares.max().item()
-    range_ = f"{name}s reach from {low:.3f} to {high:.3f} times 1/sqrt(fan_in), expected -1 to 1"
+    many = {"weight": "weights", "bias": "biases"}[name]
+    range_ = f"{many} reach from {low:.3f} to {high:.3f} times 1/sqrt(fan_in), expected -1 to 1"
     expect(max(abs(low + 1), abs(high - 1)) < 0.02, range_, (f"{low:.2f}", f"{high:.2f}"))
     counts = torch.histc(shares, 8, -1, 1)
     least, most = (counts.min() / counts.mean()).item(), (counts.max() / counts.mean()).item()
-    even = f"eighths of the range of {name}s hold {least:.0%} to {most:.0%} of their even share"
+    even = f"eighths of the range of {many} hold {least:.0%} to {most:.0%} of their even share"
     expect(least > 0.6 and most < 1.5, even, (f"{least:.1f}", f"{most:.1f}"))
 
 
@@ -204,6 +217,7 @@ def test_a_size_below_1_is_refused(sizes, because):
 @pytest.mark.parametrize("channels", [1, 2, 4, 6])
 def test_an_image_of_other_channels_is_refused(rng, channels):
     """x must have the channels that the layer was built for: a ValueError in forward."""
-    layer = built(3, 5, 2)
-    refuses(layer, normal(rng, 2, channels, 6, 7), because=f"{channels} channels instead of 3")
+    layer, because = built(3, 5, 2), f"{channels} channels instead of 3"
+    refuses(layer, normal(rng, 2, channels, 6, 7), because=because)
+    refuses(layer.eval(), normal(rng, 2, channels, 6, 7), because=f"{because}, in eval mode")
     layer(normal(rng, 2, 3, 6, 7))

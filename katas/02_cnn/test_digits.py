@@ -196,10 +196,10 @@ def test_the_model_trains_in_train_mode(rng, modes):
 
 
 def test_every_image_is_used(rng):
-    """256 images of 256 greys: most of them are seen at least once."""
+    """256 images of 256 greys: nearly all are seen, none are held back."""
     model = Notes()
     fit_digits(model, *tagged(rng), seeded())
-    expect(len(model.seen) > 128, f"only {len(model.seen)} of 256 images were ever trained on",
+    expect(len(model.seen) >= 243, f"only {len(model.seen)} of 256 images were ever trained on",
            len(model.seen))  # fmt: skip
 
 

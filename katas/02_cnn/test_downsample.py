@@ -140,13 +140,19 @@ def test_modules_are_new_and_can_be_trained(rng, kind):
     one, two = make_downsample(kind, 2, 3), make_downsample(kind, 2, 3)
     shared = {id(p) for p in one.parameters()} & {id(p) for p in two.parameters()}
     expect(not shared, f"two modules share {len(shared)} parameters", "shared")
+    pairs = zip(one.parameters(), two.parameters(), strict=True)
+    alike = all(torch.equal(a, b) for a, b in pairs if a.dim() > 1)
+    expect(not alike, "two modules begin with the same weights: nothing is drawn, or the seed is "
+           "set inside", "alike")  # fmt: skip
     x = normal(rng, 2, 2, 5, 6).requires_grad_()
     one(x).square().sum().backward()
     without = [tuple(p.shape) for p in [x, *one.parameters()] if p.grad is None]
     expect(not without, f"no gradient reaches {without}", without)
 
 
-@pytest.mark.parametrize("kind", ["max", "stride", "", "Pool", "CONV", None, 2])
+@pytest.mark.parametrize(
+    "kind", ["max", "stride", "", "Pool", "CONV", "pooling", "conv2d", None, 2]
+)
 def test_another_kind_is_refused(kind):
     """There are "pool" and "conv", written like this."""
     refuses(make_downsample, kind, 2, 3, because=f"kind {kind!r}")

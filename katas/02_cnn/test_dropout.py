@@ -1,7 +1,6 @@
 """Units switched off at random: what `dropout` must do, easiest first."""
 
 import random
-from itertools import combinations
 
 import numpy as np
 import pytest
@@ -38,9 +37,9 @@ def share(result):
     return float((result == 0).double().mean())
 
 
-def coins(rng, *shape, p=0.5, generator=None):
+def coins(rng, *shape, p=0.5, generator=None, dtype=torch.float32):
     """Which cells of one draw were dropped."""
-    return dropout(away_from_zero(rng, *shape), p, True, generator) == 0
+    return dropout(away_from_zero(rng, *shape, dtype=dtype), p, True, generator) == 0
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -60,7 +59,7 @@ def test_evaluation_hands_everything_through(rng, shape, p):
 def test_what_is_not_dropped_grows_so_that_the_mean_is_kept(rng, shape, dtype):
     """Of 5 numbers 4 survive at p = 0.2: each must then count for 5/4."""
     for p, scale in [(0.2, 5 / 4), (0.3, 10 / 7), (0.9, 10.0)]:
-        x = away_from_zero(rng, *shape, dtype=dtype)
+        x = away_from_zero(rng, *shape[::-1], dtype=dtype).permute(*range(len(shape))[::-1])
         result = dropout(x, p, True, seeded(rng))
         same(torch.zeros_like(result), torch.zeros_like(x))
         close = (result - scale * x).abs() <= {torch.float32: 1e-5, torch.float64: 1e-9}[dtype]
@@ -74,18 +73,22 @@ def test_what_is_not_dropped_grows_so_that_the_mean_is_kept(rng, shape, dtype):
 @pytest.mark.parametrize("p", [0.0, 0])
 def test_at_p_0_all_survive(rng, p):
     """Nothing is dropped and nothing grows: in training too the result is x, a transposed one."""
-    x = normal(rng, 3, 2, 5, 4).transpose(1, 3)
-    same(dropout(x, p, True, seeded(rng)), x)
+    x = normal(rng, 3, 2, 5, 4).transpose(1, 3).requires_grad_()
+    result, upstream = dropout(x, p, True, seeded(rng)), normal(rng, 3, 4, 5, 2)
+    same(result, x)
+    expect(result.requires_grad, "the result has no gradient: the graph is cut", "cut")
+    same(torch.autograd.grad((result * upstream).sum(), x)[0], upstream, what="gradient of x")
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize("p", [1.0, 1])
-def test_at_p_1_nothing_survives(rng, p):
+def test_at_p_1_nothing_survives(rng, p, dtype):
     """All is 0: neither NaN nor a stop, though 1 - p is 0; the gradient is 0 too."""
-    x = normal(rng, 3, 2, 5, 4).requires_grad_()
+    x = normal(rng, 3, 2, 5, 4, dtype=dtype).transpose(1, 3).requires_grad_()
     result = dropout(x, p, True, seeded(rng))
-    same(result, torch.zeros(3, 2, 5, 4))
+    same(result, torch.zeros(3, 4, 5, 2, dtype=dtype))
     (gradient,) = torch.autograd.grad((result + 0 * x).sum(), x)
-    same(gradient, torch.zeros(3, 2, 5, 4), what="gradient of x")
+    same(gradient, torch.zeros(3, 4, 5, 2, dtype=dtype), what="gradient of x")
 
 
 def test_some_are_dropped_and_some_survive(rng):
@@ -97,17 +100,17 @@ def test_some_are_dropped_and_some_survive(rng):
     expect(not shares <= {0.0, 1.0}, seen, sorted(shares))
 
 
-def test_every_cell_has_a_coin_of_its_own(rng):
+@pytest.mark.parametrize("shape", [(16, 9, 12, 10), (15, 12, 14), (60, 40)], ids=str)
+def test_every_cell_has_a_coin_of_its_own(rng, shape):
     """No two images, channels, rows or columns lose the same cells, nor just the others."""
-    dropped = coins(rng, 16, 9, 12, 10, generator=seeded(rng))
+    signs = 1.0 - 2 * coins(rng, *shape, generator=seeded(rng)).double()
     shared = {}
-    for axis, name in enumerate(["images", "channels", "rows", "columns"]):
-        slices = dropped.movedim(axis, 0).flatten(1)
-        pairs = [float((a == b).double().mean()) for a, b in combinations(slices, 2)]
-        most = max(abs(agreement - 0.5) for agreement in pairs)
-        shared[name] = most > 0.4, all(agreement > 0.99 for agreement in pairs)
+    for axis, name in enumerate(["images", "channels", "rows", "columns"][: len(shape)]):
+        slices = signs.movedim(axis, 0).flatten(1)
+        alike = (slices @ slices.T / slices.shape[1]).fill_diagonal_(0)  # 1: the same cells
+        shared[name] = float(alike.abs().max()) > 0.8, float(alike.fill_diagonal_(1).min()) > 0.98
     told = [name for name, (some, _) in shared.items() if some]
-    seen = f"{' and '.join(told)} share their coins: what is dropped in one is dropped in others"
+    seen = f"{' and '.join(told)} share their coins: what one loses tells what another one loses"
     expect(not told, seen, [name for name, (_, whole) in shared.items() if whole])
 
 
@@ -120,12 +123,15 @@ def test_the_share_that_is_dropped_is_p(rng, p):
     expect(abs(got - p) <= bound, seen, round(got, 1))
 
 
-def test_the_coins_come_from_the_generator(rng):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+def test_the_coins_come_from_the_generator(rng, dtype):
     """The same state of the generator gives the same coins, another state gives others."""
     seed = int(rng.integers(2**31))
     one, two, later = (torch.Generator().manual_seed(seed) for _ in range(3))
     torch.rand(3, generator=later)
-    first, second, third = (coins(rng, 2, 3, 9, 7, generator=g) for g in (one, two, later))
+    first, second, third = (
+        coins(rng, 2, 3, 9, 7, generator=g, dtype=dtype) for g in (one, two, later)
+    )
     differ = f"two generators in the same state differ in {int((first != second).sum())} of 378"
     expect(bool((first == second).all()), f"{differ} coins", "same state, other coins")
     moved = bool((first != third).any())
@@ -138,6 +144,11 @@ def test_two_calls_with_one_generator_have_other_coins(rng):
     first, second = (coins(rng, 2, 3, 9, 7, generator=generator) for _ in range(2))
     moved = bool((first != second).any())
     expect(moved, "two calls in a row dropped the same cells of 378", "same coins")
+    x = away_from_zero(rng, 2, 3, 9, 7)
+    result = dropout(x, 0.5, True, generator)
+    kept = result.clone()
+    dropout(x, 0.5, True, generator)
+    same(result, kept, what="the first result after a second call")
 
 
 def test_without_a_generator_torchs_default_one_is_used(rng):
@@ -176,7 +187,7 @@ def test_each_cell_decides_for_itself(rng):
     expect(len(counts) == 5, seen, sorted(counts))
 
 
-@pytest.mark.parametrize("p", [0.2, 0.6])
+@pytest.mark.parametrize("p", [0.3, 0.6])
 @pytest.mark.parametrize("shape", [(2, 3, 5, 4), (1, 90)], ids=str)
 def test_the_gradient_goes_back_by_the_same_coins(rng, shape, p):
     """What was dropped gets no gradient, what survived gets it enlarged as its value was."""
@@ -200,6 +211,15 @@ def test_in_evaluation_the_gradient_passes_unchanged(rng):
     expect(result.requires_grad, "the result has no gradient: the graph is cut", "cut")
     (gradient,) = torch.autograd.grad((result * upstream).sum(), x)
     same(gradient, upstream, what="gradient of x")
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+@pytest.mark.parametrize("shape", [(), (0, 3, 2)], ids=["one number", "no images"])
+def test_any_shape_is_taken(rng, shape, training):
+    """A single number without axes and an empty batch keep their shapes."""
+    for p in (0.0, 0.5, 1.0):
+        result = dropout(torch.ones(shape), p, training, seeded(rng))
+        same(torch.zeros_like(result), torch.zeros(shape))
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])

@@ -68,6 +68,21 @@ def test_the_first_in_history_decides(symptoms, wanted):
     same_value(remedy(dict(reversed(symptoms.items()))), wanted)
 
 
+@pytest.mark.parametrize(
+    ("symptoms", "wanted"),
+    [(SHORT, "small_filters"), (DEGRADED, "residual"), (DENSE, "global_average_pooling"),
+     (OVERFIT, "dropout")],
+    ids=["short", "degraded", "dense", "overfit"],
+)  # fmt: skip
+def test_what_is_healthy_decides_nothing(symptoms, wanted):
+    """All is measured and one thing is wrong: the search goes on behind what is healthy."""
+    healthy = {"gradient_survival": 0.5, "receptive_field": 99, "image_size": 64,
+               "deep_train_error": 0.3, "shallow_train_error": 0.3, "deep_test_error": 0.35,
+               "shallow_test_error": 0.35, "dense_share": 0.2}  # fmt: skip
+    same_value(remedy(healthy), None)
+    same_value(remedy(healthy | symptoms), wanted)
+
+
 def test_the_order_of_the_dict_means_nothing():
     """Written down in any order, the same symptoms get the same answer."""
     symptoms = {"deep_test_error": 0.5, "image_size": 64, "receptive_field": 10,
@@ -91,6 +106,8 @@ def test_the_order_of_the_dict_means_nothing():
      ({"deep_test_error": 0.1001, "deep_train_error": 0.0}, "dropout"),
      ({"deep_test_error": 0.25, "deep_train_error": 0.2}, None),
      ({"deep_test_error": 0.15, "deep_train_error": 0.1, "dense_share": 0.9}, None),
+     ({"deep_test_error": 0.1, "deep_train_error": 0.5}, None),
+     ({"gradient_survival": 50.0}, None),
      (OVERFIT | {"dense_share": 0.5}, "dropout"),
      (OVERFIT | {"dense_share": 0.5001}, "global_average_pooling"),
      (OVERFIT | {"dense_share": 0.0}, "dropout")],

@@ -18,11 +18,15 @@ def sizes(num_classes):
     return [(6, 25), (16, 150), (120, 400), (84, 120), (num_classes, 84)]
 
 
-def layers(model, num_classes):
-    """Weight and bias of the five layers, found by their sizes: names and order are free."""
-    parameters = list(model.parameters())
-    flat = {(len(p), p[0].numel()): p for p in parameters if p.dim() > 1}
-    biases = {len(p): p for p in parameters if p.dim() == 1}
+def layers(tensors, num_classes):
+    """Weight and bias of the five layers, found by their sizes: names and order are free.
+
+    Weights of (inputs, units) are seen the other way round.
+    """
+    tensors = list(tensors)
+    flat = {(len(t), t[0].numel()): t for t in tensors if t.dim() > 1}
+    flat |= {size[::-1]: flat[size].T for size in [*flat] if size[::-1] in sizes(num_classes)}
+    biases = {len(t): t for t in tensors if t.dim() == 1}
     return [(flat[size], biases[size[0]]) for size in sizes(num_classes)]
 
 
@@ -41,7 +45,7 @@ def logits(x, parts):
 def settled(rng, num_classes=10, blind=0):
     """A model with fresh numbers in it and its parts; the first `blind` layers see nothing."""
     model = LeNet5(num_classes)
-    parts = layers(model, num_classes)
+    parts = layers(model.parameters(), num_classes)
     with torch.no_grad():
         for place, (weight, bias) in enumerate(parts):
             weight.copy_(SHARES[place] * normal(rng, *weight.shape) * (place >= blind))
@@ -68,8 +72,10 @@ def test_five_layers_of_6_16_120_84_and_num_classes_units(num_classes):
     """Each has a weight for every unit and input (25, 150, 400, 120, 84), and a bias a unit."""
     model = LeNet5(num_classes)
     shapes = [tuple(p.shape) for p in model.parameters()]
-    got = sorted((len(p), p.numel() // len(p)) for p in model.parameters())
     wanted = sorted([*sizes(num_classes), *((units, 1) for units, _ in sizes(num_classes))])
+    got = [(len(p), p.numel() // len(p), p.dim()) for p in model.parameters()]
+    turned = [size[::-1] for size in sizes(num_classes)]  # weights of (inputs, units)
+    got = sorted((a, b)[:: -1 if dim == 2 and (a, b) in turned else 1] for a, b, dim in got)
     seen = f"with {num_classes} classes the parameters are {', '.join(map(str, shapes))}"
     expect(got == wanted, f"{seen}, expected weights of {sizes(num_classes)} and biases", shapes)
     trained = all(p.requires_grad for p in model.parameters())
@@ -88,7 +94,7 @@ def test_logits_are_not_squashed(rng):
     """Where the last layer sees nothing (its weights are 0), the logits are its biases."""
     model, parts = settled(rng, blind=5)
     parts[4][1].mul_(20)
-    layers(model, 10)[4][1].data.copy_(parts[4][1])
+    layers(model.parameters(), 10)[4][1].data.copy_(parts[4][1])
     same(model(photos(rng, 3)), parts[4][1].expand(3, 10), what="logits")
 
 
@@ -137,10 +143,11 @@ def test_the_gradient_reaches_the_image_and_every_parameter(rng, mode):
     same_gradients(lambda x: model(x), lambda x: logits(x, parts), {"x": photos(rng, 2)})
     without = sum(p.grad is None or not p.grad.any() for p in model.parameters())
     expect(not without, f"no gradient reaches {without} of the 10 parameters", without)
-    for place, pair in enumerate(zip(layers(model, 10), parts, strict=True)):
+    gradients = layers((p.grad for p in model.parameters()), 10)
+    for place, pair in enumerate(zip(gradients, parts, strict=True)):
         for name, own, twin in zip(("weight", "bias"), *pair, strict=True):
             what = f"gradient of the {name} of layer {place + 1} of 5"
-            same(own.grad, twin.grad, tolerance=1e-6, what=what)
+            same(own, twin.grad, tolerance=1e-6, what=what)
 
 
 @pytest.mark.parametrize("mode", [False, True], ids=["eval", "train"])
@@ -163,11 +170,13 @@ def test_initial_weights_are_random():
     for seed in (11, None, None, 11):
         if seed is not None:
             torch.default_generator.manual_seed(seed)
-        draws.append([weight.detach().clone() for weight, _ in layers(LeNet5(), 10)])
+        draws.append([weight.detach().clone() for weight, _ in layers(LeNet5().parameters(), 10)])
     for place, (first, second, third, again) in enumerate(zip(*draws, strict=True)):
         layer = f"the weights of layer {place + 1} of 5"
         rows = len({tuple(row.flatten().tolist()) for row in first})
-        expect(rows == len(first), f"{layer}: only {rows} of {len(first)} units differ", rows)
+        expect(
+            rows == len(first), f"{layer}: only {rows} of {len(first)} units differ", (place, rows)
+        )
         differ = bool((first != second).any())
         expect(differ, f"{layer} are the same in every new network", "the same")
         differ = bool((second != third).any())

@@ -82,6 +82,25 @@ def test_the_layers_work_at_these_sizes(rng):
     expect(seen == wanted, f"the layers saw {seen}, expected {wanted}", seen)
 
 
+def test_every_model_has_weights_of_its_own():
+    """Two models share nothing and begin differently: no seed is set, no layer used twice."""
+    one, two = list(SmallCNN().parameters()), list(SmallCNN().parameters())
+    shared = len({id(p) for p in one} & {id(p) for p in two})
+    expect(not shared, f"two models share {shared} of their {len(one)} parameters", "shared")
+    differ = any(not torch.equal(a, b) for a, b in zip(one, two, strict=True))
+    values = torch.cat([p.detach().flatten() for p in one]).unique().numel()
+    expect(differ, f"two models begin with the same weights ({values} distinct values): the seed "
+           "is set inside, or nothing is drawn", ("alike", values < 9))  # fmt: skip
+
+
+def test_the_images_are_left_alone(rng):
+    """What is handed in is only read."""
+    x = normal(rng, 2, 1, 28, 28)
+    kept = x.clone()
+    SmallCNN()(x)
+    same(x, kept, what="the images after the call")
+
+
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 def test_it_computes_what_it_is_made_of(rng, training):
     """Convolution, ReLU, largest of 2x2, twice; flattened; dense, ReLU, dense; and no more."""

@@ -51,7 +51,9 @@ def test_no_field_below_one_layer_and_one_cell(n, kernel_size):
     refuses(stacked_receptive_field, n, kernel_size, because=f"n {n}, kernel_size {kernel_size}")
 
 
-@pytest.mark.parametrize("sizes", [(0, 3, 2), (4, 0, 2), (4, 3, 0), (-1, 3, 2), (4, -1, 2)])
+@pytest.mark.parametrize(
+    "sizes", [(0, 3, 2), (4, 0, 2), (4, 3, 0), (-1, 3, 2), (4, -1, 2), (4, 3, -1)]
+)
 def test_no_count_below_one(sizes):
     """channels, kernel_size and n begin at 1, each of them."""
     refuses(stack_parameters, *sizes, because="channels {}, kernel_size {}, n {}".format(*sizes))
@@ -122,7 +124,8 @@ def test_gradients_reach_both_kernels(rng):
      ((2, 2, 5, 5), (2, 2, 3, 3)), ((2, 2, 3, 3), (2, 2, 3, 2)), ((2, 3, 3, 3), (2, 3, 3, 3)),
      ((2, 2, 3, 4), (2, 2, 3, 3)), ((2, 2, 4, 3), (2, 2, 3, 3)), ((2, 2, 3, 3), (2, 2, 4, 3)),
      ((2, 2, 3, 3), (2, 2, 5, 5)), ((2, 2, 5, 5), (2, 2, 5, 5)), ((2, 3, 3), (2, 3, 3)),
-     ((2, 2, 1, 3, 3), (2, 2, 3, 3)), ((2, 2, 3, 3), (2, 2, 1, 3, 3))],
+     ((2, 2, 1, 3, 3), (2, 2, 3, 3)), ((2, 2, 3, 3), (2, 2, 1, 3, 3)),
+     ((9,), (9,)), ((2, 2, 3, 3), (3,)), ((2, 2), (2, 2))],
 )  # fmt: skip
 def test_other_shapes_are_refused(first, second):
     """Both are (C, C, 3, 3) with the same C: anything else is a ValueError."""

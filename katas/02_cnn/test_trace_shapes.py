@@ -51,12 +51,15 @@ def kind(layer):
     return type(layer).__name__
 
 
-def refused(layer, in_shape, because, after=()):
+BEHIND = (nn.ReLU(), nn.Dropout())
+
+
+def refused(layer, in_shape, because, after=(), behind=BEHIND):
     """A ValueError that names the layer's index; nine ReLUs before it bring it to 9 or more."""
-    layers = [*[nn.ReLU() for _ in range(9)], *after, layer]
+    layers = [*[nn.ReLU() for _ in range(9)], *after, layer, *behind]
     index = 9 + len(after)
     refuses(
-        lambda: trace_shapes(layers, in_shape)[index:],
+        lambda: trace_shapes(layers, in_shape)[index : index + 1],
         because=f"{because}, met by layer {index}: {layer}",
     )
     try:
@@ -64,7 +67,8 @@ def refused(layer, in_shape, because, after=()):
     except ValueError as error:
         named = {int(n) for n in re.findall(r"\d+", str(error))}
         text = f"the refusal names no index {index}, counted from 0: {str(error)!r:.90}"
-        expect(index in named, text, ("index", index + 1 in named, index - 1 in named))
+        others = [n in named for n in (index - 1, index + 1, len(layers) - 1)]
+        expect(index in named, text, ("index", others))
 
 
 def test_a_convolution_sets_the_channels_and_trims_the_rest():
@@ -102,7 +106,8 @@ def test_the_network_for_digits():
      {"padding": (0, 2)}, {"padding": (3, 1)}, {"dilation": (1, 3)}, {"dilation": (2, 1)},
      {"kernel_size": (5, 2)}, {"padding": 4, "stride": 2}, {"groups": 2},
      {"groups": 4, "out_channels": 8}, {"padding": (1, 2), "padding_mode": "reflect"},
-     {"padding": "same", "kernel_size": (15, 3)}, {"padding": "same", "kernel_size": (1, 19)}],
+     {"padding": "same", "kernel_size": (15, 3), "groups": 2},
+     {"padding": "same", "kernel_size": (1, 19)}],
     ids=str,
 )  # fmt: skip
 def test_every_setting_of_a_convolution_counts(settings):
@@ -143,7 +148,7 @@ def test_ceil_mode_lets_a_last_window_hang_over(pool):
     """One window more where cells are left over, none where all of them are used."""
     follows([pool(2, ceil_mode=True)], (3, 7, 10), [(3, 4, 5)])
     follows([pool(3, 2, ceil_mode=True)], (3, 8, 9), [(3, 4, 4)])
-    follows([pool(4, ceil_mode=True)], (3, 3, 9), [(3, 1, 3)])
+    follows([pool((2, 4), ceil_mode=True)], (3, 3, 9), [(3, 2, 3)])
 
 
 @POOLS
@@ -242,6 +247,14 @@ def test_a_linear_before_flatten_is_refused(values):
 def test_a_layer_that_leaves_nothing_is_refused(layer):
     """Less than one row or column cannot be: a kernel must fit, dilated as it is."""
     refused(layer, (2, 3, 5), "3 rows and 5 columns")
+
+
+def test_the_first_layer_that_cannot_follow_counts():
+    """What stands behind it mends nothing: no padding brings lost rows back."""
+    behind = (nn.Conv2d(2, 2, 3, padding=3), nn.ReLU())
+    refused(nn.MaxPool2d((4, 1)), (2, 3, 5), "3 rows, padded later", behind=behind)
+    behind = (nn.ReLU(), nn.Linear(7, 2))
+    refused(nn.Conv2d(4, 3, 1), (3, 6, 7), "3 channels, before a Linear on maps", behind=behind)
 
 
 def test_the_place_in_the_list_counts_not_the_layer():

@@ -216,6 +216,9 @@ def test_every_submodule_gets_its_mode_back(rng, modes):
         train_epoch(model, batches_of(rng), F.cross_entropy, Descent(model.parameters()))
     same_modes(model, before, model)
     same(model[0].weight, frozen, what="a frozen weight")
+    counted = (model[1].num_batches_tracked - before[1].num_batches_tracked).item()
+    expect(counted == len(SIZES), f"a batch norm took notice of {counted} of {len(SIZES)} batches: "
+           "it trains in train mode too", counted)  # fmt: skip
 
 
 def two_batches(rng):
@@ -316,8 +319,12 @@ def test_evaluate_changes_nothing(rng, modes):
     model = in_modes(used(rng), modes)
     model[0].weight.requires_grad_(False)
     before, batches = copy.deepcopy(model), batches_of(rng)
+    random = torch.get_rng_state()
     with model_left_alone(model, but=("mode",)):
         first = evaluate(model, batches)
+    drawn = not torch.equal(random, torch.get_rng_state())
+    expect(not drawn, "torch's default generator is not where it was: a seed is set, or something "
+           "is drawn", "random state")  # fmt: skip
     same_modes(model, before, model)
     same_value(evaluate(model, batches), first)
 

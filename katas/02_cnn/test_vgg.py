@@ -17,7 +17,7 @@ from dojo.tensors import normal, same_gradients, same_state
 
 vgg_features, vgg16 = answer("vgg_features"), answer("vgg16")
 
-CLASSES = 5
+CLASSES = 12
 VGG16 = [64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M"]
 CONFIGS = [
     [5],
@@ -89,7 +89,7 @@ def test_it_is_convolution_and_relu_for_a_number_and_max_pool_for_an_m(rng, conf
     """In the order of the plan, for one image or more: 3x3 padded by 1, ReLU; largest of 2x2."""
     features, numbers = filled(rng, config, 2)
     for images, height, width in [(1, 12, 9), (3, 9, 14)]:
-        x = normal(rng, images, 2, height, width)
+        x = 10 * normal(rng, images, 2, height, width)
         kept = x.clone()
         same(features.train(training)(x), oracle(kept, config, numbers), tolerance=1e-4)
         same(x, kept, what="the images after the call")
@@ -115,7 +115,8 @@ def test_other_entries_are_refused(entry):
 @pytest.mark.parametrize("channels", [0, -1])
 def test_less_than_one_channel_is_refused(channels):
     """in_channels is at least 1: else a ValueError."""
-    refuses(vgg_features, [4, "M"], channels, because=f"in_channels {channels}")
+    for config in ([4, "M"], ["M"]):
+        refuses(vgg_features, config, channels, because=f"in_channels {channels} of {config}")
 
 
 def built(*args):
@@ -124,41 +125,45 @@ def built(*args):
         return vgg16(*args)
 
 
-def checked(model):
+def checked(model, classes=CLASSES):
     """The model, if its tensors are those of torchvision's."""
     places = [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28]
     layers = dict(zip((f"features.{n}" for n in places), shapes(VGG16, 3)[::2], strict=True))
     layers |= {"classifier.0": (4096, 25088), "classifier.3": (4096, 4096)}
     wanted = {}
-    for name, shape in (layers | {"classifier.6": (CLASSES, 4096)}).items():
+    for name, shape in (layers | {"classifier.6": (classes, 4096)}).items():
         wanted |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
     same_state(model, wanted, "the state_dict of vgg16")
     return model
 
 
-def dense(rng, units, dtype=torch.float32):
+def dense(rng, units, dtype=torch.float32, classes=CLASSES):
     """Fresh numbers for the three dense layers, with so many units in place of 4096."""
-    sizes = zip((0, 3, 6), (25088, units, units), (units, units, CLASSES), strict=True)
+    sizes = zip((0, 3, 6), (25088, units, units), (units, units, classes), strict=True)
     return {f"classifier.{place}.{kind}": normal(rng, *shape, dtype=dtype) / inputs**0.5
             for place, inputs, outputs in sizes
             for kind, shape in (("weight", (outputs, inputs)), ("bias", (outputs,)))}  # fmt: skip
 
 
 class Gives(nn.Module):
-    """Stands in for the convolutions: whatever comes in, these maps come out."""
+    """Stands in for the convolutions: whatever comes in is kept, these maps come out."""
 
     def __init__(self, maps):
         super().__init__()
         self.maps = maps
 
     def forward(self, x):
+        self.got = x
         return self.maps
 
 
 def behind(model, maps, numbers):
     """What the model makes of maps that its features gave."""
-    model.features = nn.Sequential(Gives(maps))
-    return functional_call(model, numbers, (torch.zeros(len(maps), 3, 224, 224),))
+    gives, x = Gives(maps), torch.linspace(-2, 9, len(maps) * 3 * 224 * 224, dtype=maps.dtype)
+    model.features, x = nn.Sequential(gives), x.view(-1, 3, 224, 224)
+    result = functional_call(model, numbers, (x,))
+    same(gives.got, x, what="what the features get of the images")
+    return result
 
 
 @pytest.mark.parametrize("given", [(), (5,), (1,)], ids=["1000", "5", "1"])
@@ -186,11 +191,11 @@ def test_its_features_are_those_of_the_plan(rng):
         same(functional_call(features, numbers, (x,)), oracle(x, VGG16, numbers.values()))
 
 
-@pytest.mark.parametrize("images", [1, 2])
-def test_maps_of_7x7_become_logits(rng, images):
+@pytest.mark.parametrize(("images", "classes"), [(1, CLASSES), (2, CLASSES), (2, 1)])
+def test_maps_of_7x7_become_logits(rng, images, classes):
     """Flattened channel by channel; a ReLU follows the first two dense layers, none the third."""
-    model, maps = checked(built(CLASSES)).eval(), normal(rng, images, 512, 7, 7)
-    numbers = dense(rng, 24)
+    model, maps = checked(built(classes), classes).eval(), 10 * normal(rng, images, 512, 7, 7).abs()
+    numbers = dense(rng, 24, classes=classes)
     weights = list(numbers.values())
     x = F.relu(F.linear(maps.flatten(1), *weights[:2]))
     x = F.linear(F.relu(F.linear(x, *weights[2:4])), *weights[4:])
@@ -224,7 +229,7 @@ def test_the_gradient_flows_back_to_the_maps(rng):
     model = checked(built(CLASSES)).double().eval()
     off = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
     expect(not off, f"requires_grad is off for {', '.join(off[:3])}", off)
-    maps = normal(rng, 1, 512, 7, 7, dtype=torch.float64).requires_grad_()
+    maps = normal(rng, 1, 512, 7, 7, dtype=torch.float64).abs().requires_grad_()
     logits = behind(model, maps, dense(rng, 24, torch.float64))
     expect(logits.dtype == torch.float64, f"of float64 maps come {logits.dtype}", "dtype")
     expect(logits.requires_grad, "the logits have no gradient: the graph is cut", "cut")

@@ -75,7 +75,7 @@ def test_the_layers_have_the_names_and_shapes_of_torchvisions():
 
 def test_it_is_a_block_of_your_own():
     """torchvision's block, also one that inherits from it, is no answer."""
-    own_work(BasicBlock(6, 10, 2))
+    own_work(BasicBlock(in_channels=6, out_channels=10, stride=2))
 
 
 @pytest.mark.parametrize("sizes", KINDS)
@@ -95,7 +95,8 @@ def test_x_is_not_changed(rng, training):
     for sizes in KINDS[:2]:
         block, x = filled(rng, *sizes)[0].train(training), normal(rng, 2, sizes[0], 5, 4)
         before = x.clone()
-        result = block(x)
+        with torch.set_grad_enabled(training):
+            result = block(x)
         changed = int((x != before).sum())
         seen = f"{changed} of {x.numel()} cells of the caller's x are changed in place"
         expect(not changed, seen, torch.cat([x.flatten(), result.detach().flatten()]))

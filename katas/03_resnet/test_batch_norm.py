@@ -41,6 +41,7 @@ def spread(rng, *shape, dtype=torch.float32):
     deviation = torch.linspace(1.0, 3.0, shape[1], dtype=dtype)
     deviation[0] = 0.05
     mean = normal(rng, shape[1], dtype=dtype)
+    mean[0] *= 0.2  # else mean(x * x) - mean(x) ** 2 is left without digits, and by luck
     return normal(rng, *shape, dtype=dtype) * deviation[:, None, None] + mean[:, None, None]
 
 
@@ -106,10 +107,19 @@ def test_several_batches_are_remembered(rng, momentum):
     layer, oracle = twins(rng, 3, momentum=momentum)
     for batch, size in enumerate([(2, 3, 2, 2), (5, 3, 1, 3), (1, 3, 4, 1)], 1):
         x = spread(rng, *size)
-        layer(x), oracle(x)
+        layer.train()(x), oracle.train()(x)
         kept_as(layer, oracle, f"after batch {batch}")
-    x = spread(rng, 1, 3, 2, 5)
-    same(layer.eval()(x).detach(), oracle.eval()(x).detach(), tolerance=1e-4)
+        got, expected = layer.eval()(x).detach(), oracle.eval()(x).detach()
+        same(got, expected, tolerance=1e-4, what=f"eval after batch {batch}")
+    kept_as(layer, oracle, "after batches and evals in turn")
+
+
+def test_eps_comes_before_momentum():
+    """BatchNorm2d(1, 3.0, 0.25) has an eps of 3 and a momentum of 0.25, as torch's would."""
+    layer = BatchNorm2d(1, 3.0, 0.25)
+    result = layer(tensor([1.0, 3]).reshape(2, 1, 1, 1)).detach().flatten()
+    same(result, tensor([-0.5, 0.5]), what="with eps 3.0 and momentum 0.25 told by place")
+    same(layer.running_mean.detach(), tensor([0.25 * 2]), what="running_mean")
 
 
 def test_eps_is_not_remembered(rng):
@@ -120,13 +130,14 @@ def test_eps_is_not_remembered(rng):
     kept_as(layer, oracle, "after a batch with eps 0.5")
 
 
-def test_statistics_are_kept_without_a_graph_too(rng):
-    """Under no_grad a layer in train measures and remembers all the same."""
-    layer, oracle = twins(rng, 3)
-    x = spread(rng, 4, 3, 2, 5)
-    with torch.no_grad():
-        same(layer(x), oracle(x), tolerance=1e-4)
-    kept_as(layer, oracle, "after a batch under no_grad")
+@pytest.mark.parametrize("frozen", [False, True], ids=["no_grad", "frozen"])
+def test_statistics_are_kept_without_a_graph_too(rng, frozen):
+    """Under no_grad, or with weight and bias frozen, train measures and remembers, in float64."""
+    layer, oracle = twins(rng, 3, torch.float64)
+    x = spread(rng, 4, 3, 2, 5, dtype=torch.float64)
+    with torch.set_grad_enabled(frozen):
+        same(layer.requires_grad_(not frozen)(x).detach(), oracle(x).detach(), tolerance=1e-4)
+    kept_as(layer, oracle, f"after a batch {'with frozen weights' if frozen else 'under no_grad'}")
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])

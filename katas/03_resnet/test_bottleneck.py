@@ -85,7 +85,7 @@ def test_without_a_stride_the_size_stays():
 
 def test_it_is_a_block_of_your_own():
     """torchvision's block, also one that inherits from it, is no answer."""
-    own_work(Bottleneck(6, 3, 2))
+    own_work(Bottleneck(in_channels=6, channels=3, stride=2))
 
 
 def test_the_size_is_divided_by_the_stride_and_rounded_up(rng):
@@ -105,11 +105,11 @@ def test_x_is_not_changed(rng, sizes, training):
     """x belongs to the caller: no ReLU and no sum may work on it in place."""
     block, x = filled(rng, *sizes)[0].train(training), normal(rng, 2, sizes[0], 5, 4)
     before = x.clone()
-    with torch.no_grad():
+    with torch.set_grad_enabled(training):
         result = block(x)
     changed = int((x != before).sum())
     seen = f"{changed} of {x.numel()} cells of the caller's x are changed in place"
-    expect(not changed, seen, torch.cat([x.flatten(), result.flatten()]))
+    expect(not changed, seen, torch.cat([x.flatten(), result.detach().flatten()]))
 
 
 def test_one_pixel_by_hand():

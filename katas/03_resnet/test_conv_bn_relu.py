@@ -12,7 +12,7 @@ conv_bn_relu = answer("conv_bn_relu")
 
 # in, out, kernel, stride
 SIZES = [(3, 5, 3, 1), (4, 2, 1, 1), (2, 3, 5, 2), (1, 4, (1, 5), 1), (3, 1, (3, 7), 2),
-         (2, 6, (5, 3), 3)]  # fmt: skip
+         (2, 6, (5, 3), 3), (4, 4, 3, 1)]  # fmt: skip
 
 
 def parts(unit, kind):
@@ -154,11 +154,23 @@ def test_gradients_reach_every_weight(rng):
     expect(not without, f"no gradient reaches {', '.join(without)}", without)
 
 
+def test_a_fresh_batch_norm_starts_as_torchs():
+    """weight 1, bias 0, running mean 0, running variance 1."""
+    norm = checked(3, 5)[2]
+    for name, wanted in nn.BatchNorm2d(5).state_dict().items():
+        same(norm.state_dict()[name], wanted, what=f"{name} of a fresh batch norm")
+
+
 def test_units_share_nothing():
-    """Two calls give layers of their own."""
-    first, second = conv_bn_relu(2, 3), conv_bn_relu(2, 3)
-    shared = len(set(first.modules()) & set(second.modules()))
-    expect(not shared, f"two units share {shared} modules", shared)
+    """Two calls give layers of their own, told by name or by place."""
+    units = (
+        conv_bn_relu(2, 3, (1, 3), 2),
+        conv_bn_relu(in_channels=2, out_channels=3, kernel_size=(1, 3), stride=2),
+    )
+    first, second = ({id(tensor) for tensor in unit.state_dict(keep_vars=True).values()}
+                     for unit in units)  # fmt: skip
+    shared = len(first & second)
+    expect(not shared, f"two units share {shared} of {len(first)} tensors", shared)
 
 
 @pytest.mark.parametrize("kernel", [2, 4, (2, 3), (3, 2), 0, -1, (3, 0), (-3, 3)])

@@ -96,10 +96,11 @@ def figure(x, used, residual, training=False):
 @pytest.mark.parametrize("depth", [3, 5, 9])
 def test_depth_counts_every_convolution_and_each_has_a_bn(depth, residual):
     """A stem, then pairs: depth convolutions in all, each followed by a BN; one Linear."""
-    for module in built(depth, 4, residual)[1]:
-        if isinstance(module, nn.Conv2d):
-            size = module.kernel_size
-            expect(size == (3, 3), f"a convolution is {size[0]}x{size[1]}, expected 3x3", size)
+    for place, module in enumerate(m for m in built(depth, 4, residual)[1]
+                                   if isinstance(m, nn.Conv2d)):  # fmt: skip
+        shape, wanted = tuple(module.weight.shape), (4, 4 if place else 1, 3, 3)
+        seen = f"the weight of convolution {place + 1} is {shape}, expected {wanted} for width 4"
+        expect(shape == wanted, seen, shape)
 
 
 @KINDS
@@ -115,8 +116,8 @@ def test_images_become_logits(residual, images, height, width):
 def test_both_kinds_have_the_same_weights(depth):
     """Same experiment, one variable: the skips bring no tensors, the shapes are the same."""
     plain, residual = (
-        [tuple(tensor.shape) for tensor in make_stack(depth, 6, kind).state_dict().values()]
-        for kind in (False, True)
+        [tuple(tensor.shape) for tensor in stack.state_dict().values()]
+        for stack in (make_stack(depth, 6, False), make_stack(width=6, depth=depth, residual=True))
     )
     numbers = [sum(torch.Size(shape).numel() for shape in kind) for kind in (plain, residual)]
     seen = f"{len(plain)} tensors with {numbers[0]} numbers in the plain stack"
@@ -163,6 +164,13 @@ def test_every_bn_begins_with_scale_1_and_shift_0(residual):
 
 
 @KINDS
+def test_a_new_stack_trains(residual):
+    """It comes in train mode, as every new module does."""
+    still = [type(m).__name__ for m in make_stack(5, 4, residual).modules() if not m.training]
+    expect(not still, f"a new stack has {len(still)} modules in eval mode: it is to train", still)
+
+
+@KINDS
 def test_a_width_of_1_is_legal(residual):
     """The narrowest stack has one channel."""
     with torch.no_grad():
@@ -202,13 +210,17 @@ def test_other_depths_and_widths_are_refused(depth, width, residual):
      (20.0, 20.0, 30.0, 31.0, "overfitting"), (0.5, 0.5, 0.7, 0.7, "healthy"),
      (0.1, 0.2, 0.3, 0.3, "degradation"), (3, 2, 1, 1, "healthy"), (0.0, 0.0, 0.0, 0.0, "healthy"),
      (0.3, 0.0, 0.1, 0.2, "overfitting"), (5.0, 5.001, 9.0, 2.0, "degradation"),
-     (0.1, 0.05, 0.4, 0.4, "healthy"), (0.3, 0.1, 0.4, 0.35, "healthy")],
+     (0.1, 0.05, 0.4, 0.4, "healthy"), (0.3, 0.1, 0.4, 0.35, "healthy"),
+     (300.0, float("inf"), 0.7, 0.7, "degradation")],
 )  # fmt: skip
 def test_the_training_errors_are_looked_at_first(
     shallow_train, deep_train, shallow_test, deep_test, verdict
 ):
     """Worse on its training data: degradation. Only worse on the test: overfitting."""
     same_value(diagnose_depth(shallow_train, deep_train, shallow_test, deep_test), verdict)
+    named = {"deep_test": deep_test, "shallow_test": shallow_test,
+             "deep_train": deep_train, "shallow_train": shallow_train}  # fmt: skip
+    same_value(diagnose_depth(**named), verdict)
 
 
 @pytest.mark.parametrize("place", range(4))

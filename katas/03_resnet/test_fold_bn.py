@@ -72,12 +72,14 @@ def test_any_sizes(rng, sizes):
     [{"stride": (2, 1)}, {"padding": (2, 1)}, {"padding": "same"}, {"dilation": (1, 2)},
      {"groups": 2}, {"groups": 4, "stride": 3}, {"padding": 1, "padding_mode": "reflect"},
      {"padding": (1, 0), "padding_mode": "circular", "bias": False},
-     {"stride": 2, "padding": 1, "dilation": 2, "groups": 2}],
+     {"stride": 2, "padding": 1, "dilation": 2, "groups": 2}, {"padding": "valid"},
+     {"padding": "same", "dilation": (2, 3)}, {"padding": "same", "kernel_size": (4, 5)}],
     ids=str,
 )  # fmt: skip
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even")
 def test_whatever_conv_was_told(rng, told):
     """Stride, padding as number or word, padding mode, dilation and groups stay."""
-    agrees(*layers(rng, 4, 8, 3, **told), normal(rng, 2, 4, 9, 8))
+    agrees(*layers(rng, 4, 8, **({"kernel_size": 3} | told)), normal(rng, 2, 4, 9, 8))
 
 
 @pytest.mark.parametrize(

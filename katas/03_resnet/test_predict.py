@@ -90,8 +90,34 @@ def test_alone_as_in_a_batch(rng):
 
 def test_logits_far_from_0_and_close_together():
     """Large ones, and two that differ little: which is larger is all that counts."""
-    model = Logits([[20.0, 1e4, 1.5e4], [40.0, 41.0, -1e5], [1000.25, 1000.0, 999.0]])
-    same(predict(model, tensor([[0], [1], [2]])), tensor([2, 1, 0]))
+    model = Logits([[20.0, 1e4, 1.5e4], [999.0, 1000.0, 1000.25], [0.1, 0.10001, -1e5]])
+    same(predict(model, tensor([[0], [1], [2]])), tensor([2, 2, 1]))
+
+
+@pytest.mark.parametrize("root", ["train", "eval"])
+def test_nothing_is_dropped(rng, root):
+    """A dropout that trains is put into eval for the answer, also under a root that is in eval."""
+    logits = normal(rng, 40, 5)
+    model = nn.Sequential(nn.Dropout(0.5))
+    model.training = root == "train"
+    what = f"the root in {root}, its dropout in train"
+    same(predict(model, logits), logits.argmax(1), what=what)
+
+
+def test_x_may_be_whole_numbers():
+    """x is what the model takes: places in a table, say, which no float can be."""
+    model = nn.Sequential(nn.Embedding(3, 2), nn.Flatten())
+    model[0].weight.data.copy_(tensor([[0.0, 1], [2, 3], [5, 4]]))
+    same(predict(model, tensor([[0, 1], [2, 0]])), tensor([3, 0]))
+
+
+def test_torchs_random_numbers_go_on_as_before(rng):
+    """The global generator is the caller's: asking takes no number from it and sets no seed."""
+    model, x = network(), normal(rng, 3, 2, 7, 6)
+    before = torch.get_rng_state()
+    predict(model, x)
+    kept = torch.equal(before, torch.get_rng_state())
+    expect(kept, "torch's global random state is another one after the call", kept)
 
 
 def test_a_model_that_has_learnt_says_something_else():
@@ -114,8 +140,11 @@ def test_the_model_comes_back_as_it_was(rng, modes, dtype):
     model.train(modes == "train")
     model = mixed(model) if modes == "mixed" else model
     x = normal(rng, 3, 2, 7, 6).to(dtype).requires_grad_(True)
+    x.grad = x.detach() + 1
     with model_left_alone(model):
         predict(model, x)
+    expect(x.grad is not None, "x.grad is gone after the call")
+    same(x.grad, x.detach() + 1, what="x.grad after the call")
 
 
 @pytest.mark.parametrize("modes", ["train", "mixed"])

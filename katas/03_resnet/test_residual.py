@@ -60,10 +60,11 @@ def test_any_body_that_keeps_the_shape(rng, shape):
     same(torch.cat([block(image) for image in x.split(1)]), x + body(x), what="one by one")
 
 
-def test_the_body_runs_once(rng):
+@MODES
+def test_the_body_runs_once(rng, training):
     """One forward of the block is one of the body."""
     body = Does(lambda x: x.sin())
-    Residual(body)(normal(rng, 1, 2, 3, 4))
+    Residual(body).train(training)(normal(rng, 1, 2, 3, 4))
     ran = len(body.returned)
     expect(ran == 1, f"the body ran {ran} times in one forward of the block, not once", ran)
 
@@ -77,8 +78,24 @@ def test_the_body_is_a_part_of_the_block_and_the_only_one():
     counts = (len(list(block.parameters())), len(list(block.buffers())))
     seen = f"the block shows {counts[0]} parameters and {counts[1]} buffers, its body has 4 and 3"
     expect(counts == (4, 3), seen, counts)
+    names = list(block.state_dict())
+    expect(len(names) == 7, f"the block saves {len(names)} tensors, its body has 7", names)
     expect(all(p.requires_grad for p in body.parameters()), "the body is frozen by the block")
     expect(inside and not own, "the block holds another module than the body it was given", "copy")
+
+
+def test_a_frozen_body_stays_frozen_and_in_eval(rng):
+    """The body is taken as it is: each part keeps its mode, what is frozen stays frozen."""
+    body = nn.Sequential(nn.BatchNorm2d(2), nn.Conv2d(2, 2, 1)).requires_grad_(False).eval()
+    block = Residual(body)
+    thawed = [name for name, parameter in body.named_parameters() if parameter.requires_grad]
+    expect(not thawed, f"the block switches requires_grad on for the body's {thawed}", thawed)
+    for when in ("building the block", "a forward in train"):
+        awake = [m for m in body.modules() if m.training]
+        expect(not awake, f"{when} puts the body, which was in eval, into train mode", len(awake))
+        block.training = True
+        block(normal(rng, 3, 2, 4, 5))
+    expect(not body[0].training, "a forward in train puts the body's batch norm into train mode")
 
 
 def test_a_body_of_zeros_makes_the_identity(rng):
@@ -123,9 +140,11 @@ def test_a_body_may_begin_in_place(rng, n, training):
     for body in (nn.Sequential(relu, filled(rng, conv)), Does(lambda x: x.neg_().sin())):
         x = normal(rng, n, 2, 3, 4)
         kept, expected = x.clone(), x + body(x.clone())
-        result = Residual(body).train(training)(x)
+        with torch.set_grad_enabled(training):
+            result = Residual(body).train(training)(x)
         same(x, kept, what="the caller's x after the call")
         same(result, expected)
+        expect(relu.inplace, "the body's ReLU works in place no more: the body stays as it is")
 
 
 @pytest.mark.parametrize("begin", ["plainly", "in place"])
@@ -174,6 +193,13 @@ def test_the_mode_reaches_the_body(rng):
     expect(steps == 1, f"batch norm in the body has seen {steps} batches, there was 1", steps)
 
 
+def test_x_may_be_a_view(rng):
+    """Rows and columns exchanged, or a part of larger maps: what counts are the numbers."""
+    x = normal(rng, 2, 3, 5, 8)
+    for view in (x.transpose(2, 3), x[:, :, 1:, ::2]):
+        same(Residual(Does(torch.sin))(view), view + view.sin())
+
+
 def test_hooks_on_the_body_run(rng):
     """The body is called as a module is: hooks on it see its output and may change it."""
     body, x = Does(lambda x: 2 * x), normal(rng, 2, 3)
@@ -193,8 +219,14 @@ def test_hooks_on_the_body_run(rng):
 )  # fmt: skip
 def test_another_shape_than_that_of_x_is_refused(rng, before, after):
     """Adding other shapes, even ones that torch could stretch to fit, is refused: ValueError."""
-    block = Residual(Does(lambda x: x.new_ones(after)))
-    refuses(block, normal(rng, *before), because=f"a body that turns {before} into {after}")
+    body, x = Does(lambda x: x.sin()), normal(rng, *before)
+    block = Residual(body)
+    block(x)  # fits; later the body makes another shape
+    body.function = lambda x: x.new_ones(after)
+    for mode in ("train", "eval"):
+        because = f"a body that turns {before} into {after}, in {mode}"
+        with torch.set_grad_enabled(mode == "train"):
+            refuses(block.train(mode == "train"), x, because=because)
 
 
 def test_x_is_as_before_also_when_the_body_is_refused(rng):

@@ -28,10 +28,10 @@ EACH = pytest.mark.parametrize("depth", NETS)
 BOTH_KINDS = pytest.mark.parametrize("depth", [18, 50])
 
 
-def built(*args):
+def built(*args, **named):
     """A model without numbers."""
     with torch.device("meta"):
-        return resnet(*args)
+        return resnet(*args, **named)
 
 
 def parameters(model):
@@ -148,7 +148,8 @@ def test_the_number_of_classes_changes_fc_alone():
 
 def test_every_call_builds_a_model_of_its_own():
     """Models share no layer and no weight, and no call changes what a later one builds."""
-    made = [built(depth, CLASSES) for depth in (18, 50, 18, 50)]
+    made = [built(18, CLASSES), built(50, CLASSES)]
+    made += [built(depth=depth, num_classes=CLASSES) for depth in (18, 50)]
     held = [{id(thing) for thing in (*m.modules(), *m.parameters())} for m in made]
     for one, two in ((0, 2), (1, 3), (0, 1)):
         shared = len(held[one] & held[two])

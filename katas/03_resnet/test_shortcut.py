@@ -96,7 +96,7 @@ def test_the_projection_is_a_1x1_convolution_and_a_batch_norm(sizes):
 @pytest.mark.parametrize("sizes", [(3, 5, 1), (4, 4, 2)])
 def test_every_call_builds_a_module_of_its_own(sizes):
     """Two shortcuts of the same sizes share no weight and no statistic."""
-    one, two = make_shortcut(*sizes), make_shortcut(*sizes)
+    one, two = make_shortcut(*sizes), make_shortcut(**dict(zip(SIZES, sizes, strict=True)))
     places = {tensor.data_ptr() for _, _, tensor in tensors(one)}
     shared = [name for _, name, tensor in tensors(two) if tensor.data_ptr() in places]
     expect(not shared, f"two shortcuts share {', '.join(shared)}", shared)

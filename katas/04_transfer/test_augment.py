@@ -97,6 +97,10 @@ def test_small_batches_are_mirrored_as_often(rng, n):
     coins = [mirrored(random_horizontal_flip(x, 0.3, generator), x) for _ in range(300)]
     for place, column in enumerate(torch.stack(coins).T):
         about(f"image {place} of {n}, mirrored at p = 0.3", column, 0.3)
+    for one, other in itertools.combinations(torch.stack(coins).T, 2):
+        both = float((one & other).double().mean())
+        expect(both < 0.22, f"in {both:.0%} of 300 draws both of two images are mirrored at p = "
+               "0.3, expected about 9%: is it one coin?", "both")  # fmt: skip
 
 
 @pytest.mark.parametrize("p", [-0.1, 1.1, 50])
@@ -148,7 +152,7 @@ def inside(found, height, width):
 def test_the_whole_image_as_its_only_window_is_just_resized(rng, side, size):
     """Where scale and ratio are (1, 1) a square image is resized by F.interpolate, bilinear."""
     generator = seeded(rng)
-    x = uniform(rng, 3, 3, side, side)
+    x = uniform(rng, 3, 3, side, side, low=-1.0, high=2.0)
     got = random_resized_crop(x, size, (1.0, 1.0), (1.0, 1.0), generator)
     same(got, F.interpolate(x, (size, size), mode="bilinear"), tolerance=1e-4)
 
@@ -227,6 +231,10 @@ def test_wide_and_tall_windows_are_both_drawn(rng):
         share = float(((w / h >= low) & (w / h < high)).double().mean())
         message = f"{share:.1%} of {MANY} windows have width / height from {low} to {high}"
         expect(share > 0.08, f"{message} with ratio (0.5, 2.0), expected more", (low, "too few"))
+    _, _, h, w = draws(rng, generator, 40, 40, (0.05, 0.1), (0.25, 4.0))
+    wide, tall = (float(hits.double().mean()) for hits in (w > h, w < h))
+    message = f"{wide:.1%} of {MANY} windows are wider than high, {tall:.1%} higher than wide, with"
+    expect(wide > 0.32, f"{message} ratio (0.25, 4.0): expected as many wide ones, or more", "wide")
 
 
 def test_area_shape_row_and_column_are_drawn_apart(rng):
@@ -446,6 +454,16 @@ def test_the_generators_state_decides(rng, name):
 
 
 @EACH
+def test_the_order_in_memory_does_not_matter(rng, name):
+    """Channels-last images, which are no contiguous block, give the same result."""
+    generator = seeded(rng)
+    call, x, state = CALLS[name], uniform(rng, 6, 3, 9, 8), generator.get_state()
+    expected = call(x, generator)
+    generator.set_state(state)
+    same(call(x.contiguous(memory_format=torch.channels_last), generator), expected, tolerance=1e-4)
+
+
+@EACH
 def test_the_generator_moves_on(rng, name):
     """The next call draws anew, and so does one with another generator."""
     generator = seeded(rng)
@@ -527,3 +545,9 @@ def test_brightness_then_contrast_then_saturation_each_clamped(rng, wanted):
     seen = f"the result is that of {fits[0]}" if fits else "the result is that of no order"
     right = ", ".join(KINDS)
     expect(right in fits, f"{seen}; expected {right}, each clamped", fits)
+    leaf, twin = x.clone().requires_grad_(), x.clone().requires_grad_()
+    generator.set_state(state)
+    weights = uniform(rng, *x.shape, dtype=torch.float64)
+    (color_jitter(leaf, *wanted, generator) * weights).sum().backward()
+    (pipeline(twin, named) * weights).sum().backward()
+    same(leaf.grad, twin.grad, tolerance=1e-3, what="gradient of x")

@@ -31,6 +31,10 @@ def chooses(images, similar, wanted):
 def test_each_of_the_four_cases_has_a_strategy_of_its_own(images, similar, wanted):
     """Few or many images, similar or different ones: four cases, four members of Strategy."""
     chooses(images, similar, wanted)
+    members = [getattr(Strategy, name) for name in ANY]
+    alike = [name for name in ANY if members.count(getattr(Strategy, name)) > 1]
+    expect(not alike, f"{', '.join(alike)} are one member of Strategy: their values are equal",
+           alike)  # fmt: skip
 
 
 @pytest.mark.parametrize("images", [1, 2, 499, 500, 4_999])

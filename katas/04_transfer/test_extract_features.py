@@ -16,9 +16,17 @@ class Broken(Exception):
     """No answer can mean this one."""
 
 
+class BrokenToo(Broken, RuntimeError):
+    """As torch raises them: an answer may expect one of torch.cat, but from nowhere else."""
+
+
 class Breaks(nn.Module):
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
     def forward(self, x):
-        raise Broken("this layer breaks")
+        raise self.error("this layer breaks")
 
 
 class Tells(nn.Module):
@@ -91,6 +99,14 @@ def test_outputs_are_kept_as_they_are(rng, shape):
     x = normal(rng, 5, *shape)
     features, _ = extracted(nn.Identity(), [(x[:3], torch.arange(3)), (x[3:], torch.arange(2))])
     same(features, x, what="features")
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.float16])
+def test_outputs_keep_their_dtype(dtype):
+    """Neither images nor outputs are turned into float32, or brought to 0..1, on the way."""
+    x = tensor([[200, 3], [7, 0], [1, 90]]).to(dtype)
+    pairs = [(x[:2], torch.arange(2)), (x[2:], torch.arange(1))]
+    same(extracted(nn.Flatten(), pairs)[0], x, what="features")
 
 
 @pytest.mark.parametrize("labels", [
@@ -173,22 +189,24 @@ def test_the_backbone_comes_back_as_it_was(rng, modes):
         extracted(backbone, batches_of(rng))
 
 
+@pytest.mark.parametrize("error", [Broken, BrokenToo])
 @pytest.mark.parametrize("breaks", ["batches", "backbone"])
-def test_it_comes_back_also_after_an_exception(rng, breaks):
+def test_it_comes_back_also_after_an_exception(rng, breaks, error):
     """What backbone or batches raise reaches the caller; the modes are as before all the same."""
-    backbone = mixed(network(*([Breaks()] if breaks == "backbone" else [])))
+    backbone = mixed(network(*([Breaks(error)] if breaks == "backbone" else [])))
 
     def two_batches():
         yield from batches_of(rng, [2, 3])
-        raise Broken("no more batches")
+        raise error("no more batches")
 
     with model_left_alone(backbone):
         got = "a result"
         try:
             extract_features(backbone, two_batches())
-        except (Broken, ValueError) as error:
-            got = type(error).__name__
-    expect(got == "Broken", f"the {breaks} raised Broken, and the caller got {got}", got)
+        except (Broken, ValueError) as caught:
+            got = type(caught).__name__
+    wanted = error.__name__
+    expect(got == wanted, f"the {breaks} raised {wanted}, and the caller got {got}", got)
 
 
 @pytest.mark.parametrize("enabled", [True, False], ids=["on", "off"])

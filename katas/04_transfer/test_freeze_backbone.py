@@ -11,6 +11,17 @@ from dojo.tensors import model_left_alone, normal
 freeze_backbone = answer("freeze_backbone")
 
 
+class Block(nn.Module):
+    """Drops in its own forward, as densenet's layers do: no Dropout is to be found in it."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x):
+        return F.dropout(self.conv(x), 0.5, self.training)
+
+
 class Net(nn.Module):
     """A body with batch norm, dropout and a parameter of its own; the head where it is put."""
 
@@ -20,7 +31,7 @@ class Net(nn.Module):
             self.fc = self.made()
         self.scale = nn.Parameter(torch.tensor(1.5))
         self.stem = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3) if norm else nn.ReLU())
-        self.deep = nn.Sequential(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout(0.5)), nn.Flatten())
+        self.deep = nn.Sequential(nn.Sequential(Block(), nn.Dropout(0.5)), nn.Flatten())
         self.fc2 = nn.Sequential(nn.Linear(24, 6), nn.Dropout(0.5))
         if not first:
             self.fc = self.made()
@@ -122,7 +133,23 @@ def test_train_and_eval_reach_the_head(rng, head, options, calls):
 
     It is looked at after a forward: what a hook does counts too.
     """
-    model, _ = frozen(head, options)
+    reaches_the_head(rng, frozen(head, options)[0], head, calls)
+
+
+@pytest.mark.parametrize("heads", [["fc"], ["fc", "fc"], ["fc", "fc.3"]], ids=", then ".join)
+def test_whatever_was_before(rng, heads):
+    """A model that comes in eval, or frozen already, is frozen like any other."""
+    model = Net().eval()
+    for head in heads:
+        freeze_backbone(model, head)
+    wanted = [name for name, _ in model.named_parameters() if name.startswith(f"{heads[-1]}.")]
+    got = awake(model)
+    expect(got == wanted, f"{', '.join(got) or 'nothing'} requires a gradient, expected "
+           f"{', '.join(wanted)}", got)  # fmt: skip
+    reaches_the_head(rng, model, heads[-1], ["train"])
+
+
+def reaches_the_head(rng, model, head, calls):
     for call in calls:
         got = getattr(model, call)()
         expect(got is model, f"model.{call}() returns {type(got).__name__}, not the model", call)
@@ -142,15 +169,18 @@ def test_the_backbone_is_in_eval_at_once(rng):
     model = Net().train()
     before = model.stem[1].running_mean.clone()
     freeze_backbone(model, "fc")
-    features = []
+    features, dropped = [], []
     model.fc2.register_forward_hook(lambda _m, _i, out: features.append(out.detach()))
+    model.deep[0][1].register_forward_hook(lambda _m, i, out: dropped.append((i[0] != out).any()))
     x = normal(rng, 4, 1, 7, 6)
     model(x)
     model(x)
     expect(
         torch.equal(model.stem[1].running_mean, before), "a forward has moved running_mean", "drift"
     )
-    expect(torch.equal(*features), "two forwards give two features: a dropout is awake", "dropout")
+    expect(not any(dropped), "a Dropout of the backbone drops: it is awake", "dropout")
+    expect(torch.equal(*features), "two forwards give two features: a module that asks for its own "
+           "mode, self.training, is awake", "another module")  # fmt: skip
 
 
 @pytest.mark.parametrize("calls", [["train"], ["eval", "train"], ["train", "eval", "train"]],

@@ -56,7 +56,10 @@ def settled(rng, net, classes=4):
 def test_only_the_head_requires_a_gradient(rng, classes):
     """Of all parameters only a weight (num_classes, num_features) and a bias are to learn."""
     net = body(rng)
-    settled(rng, net, classes)
+    classifier, *_ = settled(rng, net, classes)
+    shape = tuple(classifier(normal(rng, 2, 2, 6, 7)).shape)
+    wanted = (2, classes)
+    expect(shape == wanted, f"the logits of 2 images are {shape}, expected {wanted}", shape)
     awake = [name for name, p in net.named_parameters() if p.requires_grad]
     expect(not awake, f"{len(awake)} parameters of the backbone require a gradient", awake)
 
@@ -123,13 +126,24 @@ def test_three_steps_of_training_change_the_head_alone(rng):
     expect(not torch.equal(now, weight), "the head has not learnt anything", "still")
 
 
-@pytest.mark.parametrize("kind", ["trained", "without batch norm"])
-def test_no_graph_goes_through_the_backbone(rng, kind):
+BODIES = {
+    "trained": (body, 5),
+    "without batch norm": (lambda rng: nn.Sequential(nn.Flatten(), nn.Linear(84, 5)), 5),
+    "without parameters": (lambda rng: nn.Flatten(), 84),
+}
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+@pytest.mark.parametrize("kind", BODIES)
+def test_no_graph_goes_through_the_backbone(rng, kind, mode):
     """Neither the image nor the backbone's parameters get a gradient; the head's do."""
-    net = body(rng) if kind == "trained" else nn.Sequential(nn.Flatten(), nn.Linear(84, 5))
-    classifier = FrozenBackboneClassifier(net, 5, 3)
+    made, count = BODIES[kind]
+    net = made(rng)
+    classifier = FrozenBackboneClassifier(backbone=net, num_features=count, num_classes=3)
+    classifier.train(mode == "train")
     x = normal(rng, 2, 2, 6, 7).requires_grad_()
     logits = classifier(x)
+    expect(x.requires_grad, "the image handed in requires no gradient any more", "x")
     logits.square().sum().backward()
     expect(x.grad is None, "a gradient flows through the backbone into the image", "x.grad")
     got = [name for name, p in net.named_parameters() if p.grad is not None]
@@ -154,13 +168,14 @@ def test_the_backbone_is_taken_over_and_part_of_the_module(rng):
     """Its own modules are inside, not copies: state_dict holds them, to() reaches them."""
     net = body(rng)
     before = {name: value.clone() for name, value in net.state_dict().items()}
+    handed_in = net.state_dict()  # kept, so that its memory is given to nobody else
     classifier = FrozenBackboneClassifier(net, 5, 3)
     changed = [n for n, value in net.state_dict().items() if not torch.equal(value, before[n])]
     expect(not changed, f"building it has changed the backbone's {', '.join(changed[:3])}", changed)
     inside = any(module is net for module in classifier.modules())
     expect(inside, "the backbone handed in is not among the classifier's modules", "not inside")
     held = {value.data_ptr() for value in classifier.state_dict().values()}
-    missing = [n for n, value in net.state_dict().items() if value.data_ptr() not in held]
+    missing = [name for name, value in handed_in.items() if value.data_ptr() not in held]
     expect(not missing, f"state_dict lacks the backbone's {', '.join(missing[:3])}", missing)
     got = classifier.to(torch.float64)(normal(rng, 2, 2, 6, 7, dtype=torch.float64)).dtype
     expect(got == torch.float64, f"after to(float64) the logits are {got}", got)

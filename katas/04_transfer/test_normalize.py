@@ -71,11 +71,20 @@ def test_an_image_that_is_a_view(rng):
     same(normalize(image), oracle(image))
 
 
-def test_one_pixel_comes_back():
+@pytest.mark.parametrize(
+    ("x", "levels"),
+    [
+        # 255 * (0.456 + 0.224) = 173.4, and 255 * (0.406 - 0.225) = 46.155
+        ([0.0, 1.0, -1.0], [124, 173, 46]),
+        # all in 0..1, and normalised all the same: 255 * (0.456 + 0.112) = 144.84
+        ([0.0, 0.5, 1.0], [124, 145, 161]),
+    ],
+    ids=["about the mean", "all in 0..1"],
+)
+def test_one_pixel_comes_back(x, levels):
     """0 is the mean of its channel: 0.485 * 255 is 123.675, so red is 124."""
-    x = torch.tensor([0.0, 1.0, -1.0]).reshape(3, 1, 1)
-    # 255 * (0.456 + 0.224) = 173.4, and 255 * (0.406 - 0.225) = 46.155
-    same(denormalize(x), torch.tensor([[[124, 173, 46]]], dtype=torch.uint8))
+    got = denormalize(torch.tensor(x).reshape(3, 1, 1))
+    same(got, torch.tensor([[levels]], dtype=torch.uint8))
 
 
 @pytest.mark.parametrize("size", [(2, 5), (5, 2), (3, 4), (4, 3), (3, 3), (1, 4), (4, 1), (1, 1)])
@@ -99,7 +108,7 @@ def test_values_between_two_levels_go_to_the_nearest(rng, off):
     same(denormalize(from_levels(image.numpy() + off)), image)
 
 
-@pytest.mark.parametrize("far", [0.3, 1.0, 30.0, 300.0, 700.0])
+@pytest.mark.parametrize("far", [0.3, 1.0, 30.0, 300.0, 700.0, 4e4])
 def test_what_is_no_image_any_more_is_clipped(far):
     """Below 0 is black, above 255 white, by a little or by much, and nothing wraps around."""
     levels = np.array([[[-far, 100, 255 + far], [50, 255 + far, -far], [255 + far, -far, 200]]])
@@ -107,7 +116,27 @@ def test_what_is_no_image_any_more_is_clipped(far):
     same(denormalize(from_levels(levels)), wanted)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64])
+def test_an_x_that_is_a_view(rng):
+    """A crop, with every second column: an x like any other."""
+    image = picture(rng, 6, 9)
+    x = from_levels(image.numpy())[:, 1:5, ::2]
+    same(denormalize(x), image[1:5, ::2].clone())
+
+
+def test_a_second_call_leaves_the_first_result_alone(rng):
+    """Two images of one size give two results that share no memory, both ways."""
+    one, two = picture(rng, 2, 3), picture(rng, 2, 3)
+    there = normalize(one)
+    normalize(two)
+    same(there, oracle(one), what="the first result, after a second call")
+    back = denormalize(from_levels(one.numpy()))
+    denormalize(from_levels(two.numpy()))
+    same(back, one, what="the first result, after a second call")
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.float64, torch.float16, torch.int64, torch.int8]
+)
 def test_an_image_that_is_not_uint8_is_refused(dtype):
     """Floats are in 0..1 already, or so one thinks: divided again they would all be black."""
     short = str(dtype).removeprefix("torch.")

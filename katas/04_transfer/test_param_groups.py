@@ -19,6 +19,14 @@ def net(**children):
     return model
 
 
+class Gain(nn.Module):
+    """A layer whose parameter is called neither weight nor bias."""
+
+    def __init__(self):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(1))
+
+
 def body():
     """Five children with parameters, two without, head last."""
     return net(stem=nn.Conv2d(1, 2, 3), relu=nn.ReLU(), one=nn.Linear(2, 3), two=nn.Linear(3, 4),
@@ -45,7 +53,8 @@ def rated(model, head, base_lr, decay):
     groups = named(model, param_groups(model, head, base_lr, decay))
     count = Counter(name for names, _ in groups for name in names)
     double = [name for name, times in count.items() if times > 1]
-    expect(not double, f"{', '.join(double)} stands in several groups", double)
+    times = max(count.values(), default=0)
+    expect(not double, f"{', '.join(double)} stands {times} times in the groups", double)
     return {name: lr for names, lr in groups for name in names}
 
 
@@ -120,11 +129,24 @@ def test_frozen_parameters_are_left_out():
     model = body()
     model.two.requires_grad_(False)
     model.stem.bias.requires_grad_(False)
+    model.one.eval().weight.grad = torch.ones(3, 2)
     rates = {"head": 1.0, "three": 0.1, "one": 0.001, "stem": 0.0001}
     with model_left_alone(model):
         agree(rated(model, "head", 1.0, 0.1), of(model, rates))
     groups = len(param_groups(model, "head", 1.0, 0.1))
     expect(groups == 4, f"there are {groups} groups for 4 children with something to train", groups)
+
+
+def test_where_nothing_is_to_be_trained_there_is_no_group():
+    """All frozen: the list is empty."""
+    got = param_groups(body().requires_grad_(False), "head", 1.0, 0.1)
+    expect(got == [], f"a frozen model has {len(got)} groups, expected none", len(got))
+
+
+def test_a_head_alone_has_the_base_rate():
+    """One child, and nothing outside it: one group."""
+    model = net(head=nn.Linear(2, 3))
+    agree(rated(model, "head", 0.3, 0.1), {"head.weight": 0.3, "head.bias": 0.3})
 
 
 @pytest.mark.parametrize("head", ["head", "first"])
@@ -141,6 +163,16 @@ def test_a_shared_parameter_goes_to_the_nearer_child(head):
            "last.bias": wanted["last"][1]})  # fmt: skip
 
 
+def test_what_stands_twice_in_a_child_is_trained_once():
+    """One weight in two layers of a child, and in the model itself too: it is of this child."""
+    model = net(first=nn.Linear(3, 3), last=nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3)),
+                head=nn.Linear(3, 2))  # fmt: skip
+    model.last[1].weight = model.tied = model.last[0].weight
+    got = rated(model, "head", 1.0, 0.5)
+    wanted = {"tied": 0.5, "last.0.bias": 0.5, "last.1.bias": 0.5, "first.weight": 0.25}
+    agree({name: got[name] for name in wanted if name in got}, wanted)
+
+
 class WithOwn(nn.Module):
     """Parameters of its own beside its children's."""
 
@@ -149,6 +181,7 @@ class WithOwn(nn.Module):
         self.scale, self.shift = nn.Parameter(torch.ones(3)), nn.Parameter(torch.zeros(3))
         self.first, self.second, self.head = nn.Linear(3, 3), nn.Linear(3, 3), nn.Linear(3, 2)
         self.shift.requires_grad_(False)
+        self.gain = nn.Parameter(torch.ones(2))
 
 
 @pytest.mark.parametrize(("head", "far", "frozen"), [
@@ -160,7 +193,8 @@ def test_parameters_outside_every_child_learn_at_the_farthest_rate(head, far, fr
     for parameter in getattr(model, frozen).parameters() if frozen else ():
         parameter.requires_grad_(False)
     rates = {n: 0.2 * 0.5 ** abs(names.index(n) - names.index(head)) for n in names}
-    agree(rated(model, head, 0.2, 0.5), of(model, rates) | {"scale": 0.2 * 0.5**far})
+    own = 0.2 * 0.5**far
+    agree(rated(model, head, 0.2, 0.5), of(model, rates) | dict.fromkeys(("scale", "gain"), own))
     groups = len(param_groups(model, head, 0.2, 0.5))
     count = 3 - bool(frozen)
     seen = f"there are {groups} groups for {count} children that learn and what is outside"
@@ -170,7 +204,8 @@ def test_parameters_outside_every_child_learn_at_the_farthest_rate(head, far, fr
 def test_as_in_a_resnet18():
     """conv1 bn1 relu maxpool layer1..4 avgpool fc: layer4 is one step from fc, conv1 six."""
     stages = {
-        f"layer{i}": nn.Sequential(nn.Conv2d(2, 2, 3), nn.BatchNorm2d(2)) for i in range(1, 5)
+        f"layer{i}": nn.Sequential(nn.Sequential(nn.Conv2d(2, 2, 3), nn.BatchNorm2d(2)), Gain())
+        for i in range(1, 5)
     }
     model = net(conv1=nn.Conv2d(3, 2, 7), bn1=nn.BatchNorm2d(2), relu=nn.ReLU(),
                 maxpool=nn.MaxPool2d(3), **stages, avgpool=nn.AdaptiveAvgPool2d(1),

@@ -52,7 +52,7 @@ def all_of(model):
     for name, module in model.named_modules():
         hooks = [list(v) for k, v in vars(module).items() if k.endswith("_hooks")]
         made["layer", name], made["mode", name] = id(module), module.training
-        made["hooks", name] = hooks
+        made["hooks", name], made["settings", name] = hooks, module.extra_repr()
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
         made["tensor", name], made["value", name] = id(tensor), tensor._version
         made["requires_grad", name], made["dtype", name] = tensor.requires_grad, tensor.dtype
@@ -92,10 +92,10 @@ def replaced(model, place, classes):
     wanted = {"weight": (classes, features), "in_features": features, "out_features": classes}
     expect(sizes == wanted, f"{place} has {sizes}, expected {wanted}", sizes)
     expect(not biased or new.bias is not None, f"{place} has no bias, the old one had one", "bias")
-    kinds = [(p.dtype, p.device) for p in new.parameters()]
-    same_kind = all(kind == like for kind in kinds)
-    expect(same_kind, f"{place} is {kinds[0][0]} on {kinds[0][1]}, the old one {like[0]} on "
-           f"{like[1]}", str(kinds))  # fmt: skip
+    kinds = {name: (p.dtype, p.device) for name, p in new.named_parameters()}
+    for name, kind in kinds.items():
+        expect(kind == like, f"{place}.{name} is {kind[0]} on {kind[1]}, the old head {like[0]} on "
+               f"{like[1]}", str(kinds))  # fmt: skip
     learns = all(parameter.requires_grad for parameter in new.parameters())
     expect(learns, f"{place} is frozen: requires_grad of the new head is off", learns)
     untouched(model, before, "the head is new, but", place)
@@ -146,6 +146,15 @@ def test_the_dtype_is_kept(place, dtype):
     replaced(net(place).to(dtype), place, 4)
 
 
+@pytest.mark.parametrize("place", ["fc", "classifier.2"])
+@pytest.mark.parametrize("kind", [torch.float64, "meta"], ids=str)
+def test_the_old_head_tells_dtype_and_device(place, kind):
+    """They are the old head's, and not those of the rest, where the two are not the same."""
+    model = net(place)
+    model.get_submodule(place).to(kind)
+    replaced(model, place, 4)
+
+
 @pytest.mark.parametrize("place", ["fc", "classifier", "classifier.2"])
 @pytest.mark.parametrize("state", ["train", "eval", "mixed", "frozen", "after backward"])
 def test_whatever_state_the_model_is_in(rng, place, state):
@@ -176,6 +185,7 @@ HEADLESS = {
     "a Sequential without fc and classifier": lambda: nn.Sequential(nn.Flatten(), nn.Linear(6, 4)),
     "a classifier without a Linear": lambda: Net("classifier", nn.Sequential(nn.Flatten())),
     "a model that ends in `score`": lambda: Net("score", nn.Linear(6, 9)),
+    "a Sequential around a model that ends in fc": lambda: nn.Sequential(net("fc")),
 }
 
 

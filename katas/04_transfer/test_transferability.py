@@ -46,7 +46,8 @@ def test_two_features_against_one_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("count", "f", "g"), [(9, 3, 5), (2, 4, 3), (5, 8, 2), (40, 1, 6), (6, 20, 31), (7, 4, 4)]
+    ("count", "f", "g"),
+    [(9, 3, 5), (2, 4, 3), (5, 8, 2), (40, 1, 6), (6, 20, 31), (7, 4, 4), (200, 3, 4)],
 )
 def test_any_number_of_images_and_features(rng, count, f, g):
     """F and G need not be equal, and either may be larger than N."""
@@ -71,10 +72,11 @@ def test_rotation_order_scale_and_offset_do_not_matter(rng):
     same_value(linear_cka(y @ turn, y), 1.0, tolerance=1e-4)
 
 
-def test_weak_features_are_compared_like_strong_ones(rng):
-    """Both a thousand times smaller: the same number comes out."""
-    x, y = features(rng, 10, 3), features(rng, 10, 4)
-    same_value(linear_cka(x * 1e-3, y * 1e-3), cka(x, y), tolerance=1e-4)
+@pytest.mark.parametrize(("factor", "dtype"), [(1e-3, torch.float32), (1e-6, torch.float64)])
+def test_weak_features_are_compared_like_strong_ones(rng, factor, dtype):
+    """Both a thousand or a million times smaller: the same number comes out."""
+    x, y = features(rng, 10, 3, dtype), features(rng, 10, 4, dtype)
+    same_value(linear_cka(x * factor, y * factor), cka(x, y), tolerance=1e-4)
 
 
 def test_other_linear_maps_do_matter(rng):
@@ -98,8 +100,9 @@ def test_features_in_float64_count_with_all_their_digits(rng):
 
 
 def test_a_feature_that_never_changes_is_harmless_beside_others(rng):
-    """Dead units among living ones change nothing."""
+    """Dead units among living ones change nothing, nor do two images with the same features."""
     x, y = features(rng, 9, 3), features(rng, 9, 4)
+    x[-1], y[1] = x[0], y[0]
     x[:, 1], y[:, 2] = 0.0, 4.0
     same_value(linear_cka(x, y), cka(x, y), tolerance=1e-4)
 
@@ -196,9 +199,13 @@ def test_networks_that_share_early_layers_part_further_up(rng):
 
 
 def test_a_network_compared_with_itself(rng):
-    """The same object may be handed in twice: 1 everywhere, in eval without dropout."""
+    """The same object may be handed in twice: 1 everywhere, in eval without dropout.
+
+    It comes back as it was, in train mode.
+    """
     model = lived(rng, network(5))
-    profile = transfer_profile(model, model, normal(rng, 6, 2, 6, 5), LAYERS)
+    with model_left_alone(model):
+        profile = transfer_profile(model, model, normal(rng, 6, 2, 6, 5), LAYERS)
     same_value(profile, [1.0] * len(LAYERS), tolerance=1e-4)
 
 

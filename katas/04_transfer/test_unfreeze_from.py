@@ -10,12 +10,23 @@ from dojo.tensors import model_left_alone, normal
 unfreeze_from = answer("unfreeze_from")
 
 
+class Gain(nn.Module):
+    """A layer whose parameter is called neither weight nor bias."""
+
+    def __init__(self):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(1))
+
+    def forward(self, x):
+        return self.gain * x
+
+
 def block(inside):
     """Layers two levels deep, one of them called `inside`."""
     unit = nn.Sequential()
     unit.add_module("conv", nn.Conv2d(2, 2, 3, padding=1))
     unit.add_module(inside, nn.BatchNorm2d(2))
-    return nn.Sequential(unit, nn.ReLU())
+    return nn.Sequential(unit, nn.ReLU(), Gain())
 
 
 class Network(nn.Module):
@@ -78,7 +89,7 @@ def test_a_stage_and_all_after_it_learn(stage):
 @pytest.mark.parametrize("before", [True, False], ids=["all learnt", "none learnt"])
 @pytest.mark.parametrize("stage", ["layer2", "head", "aux", "layer10", "stem"])
 def test_every_parameter_inside_a_child_is_set(stage, before):
-    """Weights and biases, of batch norms too, however deep, whatever they were before."""
+    """Weights, biases and others, of any layer, however deep, whatever they were before."""
     model = Network().requires_grad_(before)
     unfreeze_from(model, stage)
     check(model, stage)

@@ -56,8 +56,10 @@ def test_pad_is_one_where_it_is_not_said(rng):
 
 def test_every_map_has_its_own_range(rng):
     """Loud, quiet, all above 0, all below 0: each goes from 0 to 1."""
-    scale = torch.tensor([1e4, 1e-6, 1, 1])[:, None, None]
-    maps = normal(rng, 4, 3, 4) * scale + torch.tensor([0.0, 0, 50, -50])[:, None, None]
+    maps = normal(rng, 4, 3, 4)
+    maps /= maps.amax((1, 2), keepdim=True) - maps.amin((1, 2), keepdim=True)
+    scale = torch.tensor([1e4, 5e-8, 4, 4])[:, None, None]
+    maps = maps * scale + torch.tensor([0.0, 0, 50, -50])[:, None, None]
     same(to_grid(maps, 3, 2), laid_out(maps, 3, 2), tolerance=1e-4)
 
 
@@ -67,6 +69,13 @@ def test_a_map_without_range_is_black(rng, value):
     maps = normal(rng, 3, 2, 3)
     maps[1] = value
     same(to_grid(maps, 2), laid_out(maps, 2, 1))
+
+
+def test_a_small_range_is_a_range():
+    """64 and a few ten-thousandths more is not constant; nor is a map whose largest value is 0."""
+    maps = torch.tensor([[[0.0, 1, 2, 4]], [[0, -1, -2, -4]]]) * 2**-14
+    maps[0] += 64
+    same(to_grid(maps, 1, 0), torch.tensor([[0, 0.25, 0.5, 1], [1, 0.75, 0.5, 0]]))
 
 
 def test_float64_stays_float64(rng):
@@ -92,10 +101,10 @@ def test_less_than_one_column_is_refused(columns):
     refuses(to_grid, torch.ones(3, 2, 2), columns, because=f"columns {columns}")
 
 
-@pytest.mark.parametrize("pad", [-1, -2])
-def test_a_pad_below_0_is_refused(pad):
+@pytest.mark.parametrize(("pad", "columns"), [(-1, 2), (-2, 2), (-1, 1)])
+def test_a_pad_below_0_is_refused(pad, columns):
     """Tiles touch at pad 0 and never overlap."""
-    refuses(to_grid, torch.ones(3, 4, 4), 2, pad, because=f"pad {pad}")
+    refuses(to_grid, torch.ones(3, 4, 4), columns, pad, because=f"pad {pad}")
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (1, 3, 4, 4), (5,)])

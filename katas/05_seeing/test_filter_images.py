@@ -44,8 +44,10 @@ def test_any_filters(rng, shape):
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_filter_has_its_own_scale(rng, channels):
-    """A filter a million times fainter than the others is as well to be seen."""
-    weight = normal(rng, 3, channels, 4, 2) * torch.tensor([1e3, 1e-6, 1.0])[:, None, None, None]
+    """A filter with weights of 5e-8 at most is as well to be seen as one with weights of 1000."""
+    weight = normal(rng, 3, channels, 4, 2)
+    weight /= weight.abs().amax((1, 2, 3), keepdim=True)
+    weight *= torch.tensor([1e3, 5e-8, 1.0])[:, None, None, None]
     same(filters_to_images(weight), drawn(weight))
 
 
@@ -61,6 +63,13 @@ def test_a_filter_of_zeros_is_grey(rng):
     weight = normal(rng, 3, 3, 2, 4)
     weight[1] = 0
     same(filters_to_images(weight), drawn(weight))
+
+
+def test_nothing_but_zeros_is_grey():
+    """A filter may sum to 0, and its largest weight may be 0: it is no filter of zeros."""
+    weight = torch.tensor([[[[0.0, -4], [-1, 0]]], [[[2, -2], [-1, 1]]]])
+    grey = torch.tensor([[[0.5, 0], [0.375, 0.5]], [[1, 0], [0.25, 0.75]]])
+    same(filters_to_images(weight), grey[..., None].repeat(1, 1, 1, 3))
 
 
 def test_float64_stays_float64(rng):

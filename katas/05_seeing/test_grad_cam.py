@@ -189,12 +189,13 @@ def test_alone_as_in_a_batch(rng, name):
     same(grad_cam(model, name, x, 1), alone, tolerance=1e-6)
 
 
-@pytest.mark.parametrize("modes", ["eval", "train", "mixed"])
+@pytest.mark.parametrize("modes", ["eval", "train", "mixed", "a part"])
 @pytest.mark.parametrize("frozen", [False, True], ids=["trainable", "frozen"])
 def test_the_model_comes_back_as_it_was(rng, frozen, modes):
     """It runs in eval; modes, numbers, requires_grad, .grad, hooks are back. Frozen works too."""
     model, x = network(rng).requires_grad_(not frozen), images(rng, 3)
     model = model if modes == "mixed" else model.train(modes == "train")
+    model.unit.norm.train(modes != "eval")  # of "a part" it is all that trains, the root does not
     model.first.weight.grad = torch.ones_like(model.first.weight)
     with model_left_alone(model):
         got = grad_cam(model, "second", x, 0)
@@ -216,12 +217,14 @@ def test_gradients_may_be_switched_off(rng, enabled, marked):
 
 
 def test_the_callers_hooks_run(rng):
-    """Hooks that the caller has put on the layer stay and do their work."""
+    """Hooks that the caller has put on the layer or on the model stay and do their work."""
     model, calls = network(rng), []
-    model.second.register_forward_hook(lambda *_: calls.append(1))
+    model.second.register_forward_hook(lambda *_: calls.append("the layer"))
+    model.register_forward_hook(lambda *_: calls.append("the model"))
     with model_left_alone(model):
         grad_cam(model, "second", images(rng, 2))
-    expect(calls, "the caller's own hook on the layer did not run")
+    for place in ("the layer", "the model"):
+        expect(place in calls, f"the caller's own hook on {place} did not run", calls)
 
 
 class Breaks(nn.Module):
@@ -261,9 +264,9 @@ def test_a_layer_that_is_not_in_the_model_is_refused(rng, layer):
         refuses(grad_cam, model, layer, images(rng, 2), 0, because=f"the layer {layer}")
 
 
-@pytest.mark.parametrize("layer", ["linear", "end", "end.1", "unit.idle"])
+@pytest.mark.parametrize("layer", ["linear", "end", "end.1", "end.2", "unit.idle"])
 def test_a_layer_that_gives_no_maps_is_refused(rng, layer):
-    """Flat outputs are no (N, C, H, W) maps; unit.idle does not even run."""
-    model = network(rng)
+    """Of two axes, or three as end.1 gives: no (N, C, H, W) maps; unit.idle does not even run."""
+    model = network(rng, nn.Flatten(2))
     with model_left_alone(model):
         refuses(grad_cam, model, layer, images(rng, 2), 0, because=f"the layer {layer}")

@@ -24,7 +24,7 @@ def network(rng):
     model.add_module("first", nn.Conv2d(2, 3, (2, 3)))
     model.add_module("relu", nn.ReLU(inplace=True))
     model.add_module("body", nn.Sequential(nn.BatchNorm2d(3), nn.Dropout(0.5), nn.Conv2d(3, 4, 2)))
-    model.add_module("end", nn.Sequential(nn.ReLU(inplace=True), nn.Flatten()))
+    model.add_module("end", nn.Sequential(nn.ReLU(inplace=True), nn.Flatten(2), nn.Flatten()))
     for value in model.state_dict().values():
         if value.is_floating_point():
             value.copy_(0.5 * normal(rng, *value.shape))
@@ -82,6 +82,7 @@ def test_a_few_steps_on_one_convolution(rng, channel, l2):
 def test_a_layer_before_an_in_place_relu(rng, named):
     """The map is the layer's own output: where it is negative it counts as it is, not as 0."""
     model = network(rng)
+    nn.init.constant_(model.first.bias, -9.0)
     mine, yours = seeded(rng)
     start = 0.01 * torch.randn((1, 2, 4, 6), generator=mine)
     wanted = climbed(lambda x: model.first(x)[0, 1].mean() - 0.1 * (x**2).sum(), start, 5, 0.4)
@@ -89,10 +90,12 @@ def test_a_layer_before_an_in_place_relu(rng, named):
     same(maximize_activation(model, layer, 1, (1, 2, 4, 6), 5, 0.4, 0.1, yours), wanted)
 
 
+@pytest.mark.parametrize("modes", ["mixed", "a part"])
 @pytest.mark.parametrize("named", [True, False], ids=["by name", "as a module"])
-def test_a_layer_deep_inside_runs_in_eval(rng, named):
-    """body.2 stands behind a ReLU, a batch norm and a dropout: all as in eval."""
-    model = network(rng)
+def test_a_layer_deep_inside_runs_in_eval(rng, named, modes):
+    """body.2 stands behind a ReLU, a batch norm and a dropout: all in eval, also a part alone."""
+    model = network(rng).train(modes == "mixed")
+    model.body[1].train(modes == "a part")
     mine, yours = seeded(rng)
     start = 0.01 * torch.randn((1, 2, 6, 5), generator=mine)
     conv, (bn, _, last) = model.first, model.body
@@ -185,19 +188,25 @@ def test_it_works_under_no_grad_and_gives_a_detached_image(rng):
 @pytest.mark.parametrize("channel", [-1, -3, 3, 10])
 def test_a_channel_that_is_not_there_is_refused(rng, channel):
     """The layer has channels 0 to 2: any other index is refused, also one from the end."""
-    refuses(maximize_activation, network(rng), "first", channel, (1, 2, 5, 5), 1, 0.1, 0.0,
-            torch.Generator(), because=f"channel {channel} of a layer with 3")  # fmt: skip
+    model = network(rng)
+    with model_left_alone(model):
+        refuses(maximize_activation, model, "first", channel, (1, 2, 5, 5), 1, 0.1, 0.0,
+                torch.Generator(), because=f"channel {channel} of a layer with 3")  # fmt: skip
 
 
-@pytest.mark.parametrize("layer", ["last", "body.7", "end.1", "idle", "a module of another model"])
+@pytest.mark.parametrize(
+    "layer", ["last", "body.7", "end.1", "end.2", "idle", "a module of another model"]
+)
 def test_a_layer_without_maps_is_refused(rng, layer):
     """Not in the model, never run, or of other output than (N, C, H, W): a ValueError."""
     model = network(rng)
-    model.body.register_module("idle", nn.Conv2d(2, 2, 1))
-    model.body.forward = lambda x: model.body[2](model.body[1](model.body[0](x)))
-    asked = {"a module of another model": nn.Conv2d(2, 3, 1), "idle": "body.idle"}.get(layer, layer)
-    refuses(maximize_activation, model, asked, 0, (1, 2, 5, 5), 1, 0.1, 0.0, torch.Generator(),
-            because=f"the layer {layer}")  # fmt: skip
+    model.first.register_module("idle", nn.Conv2d(2, 2, 1))
+    asked = {"a module of another model": nn.Conv2d(2, 3, 1), "idle": "first.idle"}.get(
+        layer, layer
+    )
+    with model_left_alone(model):
+        refuses(maximize_activation, model, asked, 0, (1, 2, 5, 5), 1, 0.1, 0.0, torch.Generator(),
+                because=f"the layer {layer}")  # fmt: skip
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 5, 5), (2, 5, 5), (1, 2, 5)])

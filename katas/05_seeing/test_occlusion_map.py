@@ -117,6 +117,15 @@ def test_without_a_target_the_predicted_class_is_watched(rng):
     same(got, mapped(model, x, classes, (4, 5), (2, 3), 2.0), tolerance=1e-4)
 
 
+def test_the_prediction_is_made_in_eval(rng):
+    """Without a target the class is the one that the model gives in eval, dropout off."""
+    model, x = network(rng).train(), normal(rng, 12, 2, 6, 7)
+    with model_left_alone(model):
+        got = occlusion_map(model, x, None, 6, 4)
+    classes = model.eval()(x).argmax(1).tolist()
+    same(got, mapped(model, x, classes, (6, 6), (4, 4), 0.0), tolerance=1e-4)
+
+
 def test_one_target_for_all_and_one_for_each(rng):
     """An int holds for every image; a tensor has one class an image; a batch is its images."""
     model, x = network(rng), normal(rng, 3, 2, 6, 7)
@@ -130,6 +139,15 @@ def test_float64_stays_float64(rng):
     """The map has the dtype of x."""
     model, x = network(rng).double(), normal(rng, 2, 2, 6, 7, dtype=torch.float64)
     same(occlusion_map(model, x, 1, 2, 2), mapped(model.eval(), x, [1, 1], (2, 2), (2, 2), 0.0))
+
+
+def test_a_part_alone_may_be_in_train(rng):
+    """The model in eval, its dropout in train: that is put into eval too, and comes back."""
+    model, x = network(rng).eval(), normal(rng, 2, 2, 6, 7)
+    wanted = mapped(model, x, [1, 1], (3, 3), (3, 3), 0.0)
+    model[3].train()
+    with model_left_alone(model):
+        same(occlusion_map(model, x, 1, 3, 3), wanted, tolerance=1e-4)
 
 
 @pytest.mark.parametrize("enabled", [True, False], ids=["gradients on", "no_grad"])
@@ -159,11 +177,14 @@ def test_the_model_comes_back_after_an_exception(rng):
         occlusion_map(model, normal(rng, 1, 2, 6, 7), 0, 3, 3)
 
 
-@pytest.mark.parametrize("target", [-1, 3, 7, torch.tensor([0, 3]), torch.tensor([-1, 2])], ids=str)
+@pytest.mark.parametrize("target", [-1, 3, 7, [0, 3], [3, 0], [-1, 2], [1, -2]], ids=str)
 def test_a_target_that_is_no_class_is_refused(rng, target):
-    """The model has classes 0 to 2; -1 is none."""
-    refuses(occlusion_map, network(rng), normal(rng, 2, 2, 6, 7), target, 2, 2,
-            because=f"target {target} of 3 classes")  # fmt: skip
+    """The model has classes 0 to 2; -1 is none. It comes back in its modes."""
+    model = network(rng)
+    with model_left_alone(model):
+        refuses(occlusion_map, model, normal(rng, 2, 2, 6, 7),
+                torch.tensor(target) if isinstance(target, list) else target, 2, 2,
+                because=f"target {target} of 3 classes")  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,14 @@ def test_each_image_counts_by_itself(rng, after, wanted):
     same_value(back, wanted, tolerance=1e-6)
 
 
+def test_of_a_single_image_all_pixels_are_compared_at_once(rng):
+    """Each row is turned around, each column agrees: together 15/17, or 0.6 of ranks."""
+    a, b = torch.tensor([[[0.0, 1], [4, 5]]]), torch.tensor([[[1.0, 0], [5, 4]]])
+    got = checked(planted(a, b), Network(rng), seeded(rng))
+    fits = min(abs(got - 15 / 17), abs(got - 0.6)) < 1e-6
+    expect(fits, f"got {got:.3f}, expected 0.882 (Pearson) or 0.6 (Spearman)", got)
+
+
 @pytest.mark.parametrize("scale", [1e-12, 1e12])
 def test_the_scale_of_a_map_does_not_count(rng, scale):
     """Maps of 1e-12 are as good as any: the gradients of a network are often that faint."""

@@ -22,15 +22,16 @@ def linear(weight):
 
 
 def network(rng, *more):
-    """Convolutions, batch norm, dropout, ReLU in place, 4 classes; modes mixed, all fresh."""
-    body = nn.Sequential(nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Dropout(0.5))
-    end = nn.Sequential(nn.Conv2d(4, 5, 2), nn.ReLU(inplace=True), *more, nn.Flatten())
+    """Convolutions, batch norm, dropout, one ReLU in place for all; modes mixed, all fresh."""
+    relu = nn.ReLU(inplace=True)
+    body = nn.Sequential(nn.BatchNorm2d(4), relu, nn.Dropout(0.5))
+    end = nn.Sequential(nn.Conv2d(4, 5, 2), relu, *more, nn.Flatten())
     model = nn.Sequential(nn.Conv2d(3, 4, (2, 3)), body, end, nn.Linear(5 * 3 * 4, 4)).double()
     for value in model.state_dict().values():
         if value.is_floating_point():
             value.copy_(normal(rng, *value.shape))
     body[0].running_var.abs_().add_(0.5)
-    model[1][0].eval()
+    model[1][0].eval(), relu.eval()
     return model
 
 
@@ -112,6 +113,14 @@ def test_batch_norm_runs_in_eval_whatever_its_mode(rng):
     same(saliency_map(model, x, 2), slopes(model, x, [2] * 4), tolerance=1e-6)
 
 
+def test_the_prediction_is_made_in_eval(rng):
+    """Without a target the model says in eval what it sees, and comes back as it was."""
+    model, x = network(rng).train(), images(rng, 16)
+    with model_left_alone(model):
+        got = saliency_map(model, x)
+    same(got, slopes(model, x, predicted(model, x)), tolerance=1e-6)
+
+
 def test_alone_as_in_a_batch(rng):
     """An image's map does not hang on the other images, and is as strong as alone."""
     model, x = network(rng), images(rng, 5)
@@ -135,12 +144,13 @@ def test_float32_stays_float32(rng):
     same(saliency_map(model.double(), x, tensor([1, 2])), wanted, tolerance=1e-6)
 
 
-@pytest.mark.parametrize("modes", ["eval", "train", "mixed"])
+@pytest.mark.parametrize("modes", ["eval", "train", "mixed", "a part"])
 @pytest.mark.parametrize("frozen", [False, True], ids=["trainable", "frozen"])
 def test_the_model_comes_back_as_it_was(rng, frozen, modes):
     """Each submodule's mode, numbers, requires_grad, .grad and hooks; frozen models work too."""
     model, x = network(rng).requires_grad_(not frozen), images(rng, 2)
     model = model if modes == "mixed" else model.train(modes == "train")
+    model[1][2].train(modes != "eval")  # of "a part" it is all that trains, the root does not
     model[0].weight.grad = torch.ones_like(model[0].weight)
     with model_left_alone(model):
         got = saliency_map(model, x, 0)
@@ -150,10 +160,12 @@ def test_the_model_comes_back_as_it_was(rng, frozen, modes):
 def test_the_callers_hooks_run(rng):
     """Hooks that the caller has put on a layer stay and do their work."""
     model, calls = network(rng), []
-    model[2].register_forward_hook(lambda *_: calls.append(1))
+    model[2].register_forward_hook(lambda *_: calls.append("a layer"))
+    model.register_forward_hook(lambda *_: calls.append("the model"))
     with model_left_alone(model):
         saliency_map(model, images(rng, 2))
-    expect(calls, "the caller's own hook on a layer did not run")
+    for place in ("a layer", "the model"):
+        expect(place in calls, f"the caller's own hook on {place} did not run", calls)
 
 
 def test_x_keeps_its_own_gradient(rng):

@@ -174,6 +174,24 @@ def test_images_may_be_tall(rng):
     found(find_shortcut(Reader(cue), images, labels), cue, size=size)
 
 
+class Doubting(Reader):
+    """Six more classes, never the largest: far less likely still where a second cue disagrees."""
+
+    def forward(self, x):
+        read, second = super().forward(x), x[place((12, 1, 14, 4))].mean((2, 3))
+        agree = (read * second).sum(1, keepdim=True)
+        return torch.cat([read, (8 * agree - 40).expand(-1, 6)], 1)
+
+
+def test_of_the_other_logits_only_the_largest_counts(rng):
+    """The others fall as well when the cue is exchanged; the margin does not hang on them."""
+    cue = (5, 9, 7, 12)
+    images, labels = cheating(rng, cue)
+    for image, label in zip(images, labels, strict=True):
+        image[place((12, 1, 14, 4))][label] += 2.0
+    found(find_shortcut(Doubting(cue), images, labels), cue)
+
+
 class Gated(Reader):
     """The cue counts only where a lamp shines, which it does in every image."""
 

@@ -86,6 +86,7 @@ def watched(model):
 
 def noisy_copies(seen, x):
     """The different copies of each image that the model was asked about, without the image."""
+    expect(seen, "the caller's own hook on the model did not run: was model(x) called?", "no hook")
     rows = torch.unique(torch.cat(seen), dim=0)
     rows = rows[[not any(torch.equal(row, image) for image in x) for row in rows]]
     nearest = (rows.flatten(1).mean(1)[:, None] - x.flatten(1).mean(1)).abs().argmin(1)
@@ -234,12 +235,14 @@ def test_the_model_comes_back_as_it_was(rng, frozen, modes):
     model[1][2].train(modes != "eval")  # of "a part" it is all that trains, the root does not
     model[3].requires_grad_(modes == "train" and not frozen)
     model[0].weight.grad = torch.ones_like(model[0].weight)
-    model[2].register_forward_hook(lambda *_: calls.append(1))
+    model[2].register_forward_hook(lambda *_: calls.append("a layer"))
+    model.register_forward_hook(lambda *_: calls.append("the model"))
     with model_left_alone(model):
         smooth_grad(model, x, 0, 2, 0.3, seeded(rng))
         got = smooth_grad(model, x, 0, 2, 0.0, seeded(rng))
     same(got, slopes(model, x, [0, 0]), tolerance=1e-6)
-    expect(calls, "the caller's own hook on a layer did not run")
+    for place in ("a layer", "the model"):
+        expect(place in calls, f"the caller's own hook on {place} did not run", calls)
 
 
 @pytest.mark.parametrize("enabled", [True, False], ids=["grad on", "grad off"])

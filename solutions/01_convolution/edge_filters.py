@@ -1,5 +1,7 @@
 """Four filters that people wrote by hand, before networks learned their own."""
 
+import functools
+
 import numpy as np
 
 from dojo import right, wrong
@@ -54,7 +56,7 @@ def box_blur(size: int) -> np.ndarray:
 
     Shapes:
         size: 1 or more, odd or even
-        returns: (size, size), floats
+        returns: (size, size), floats; a new array
 
     Example:
         >>> (box_blur(2) + box_blur(2)).tolist()
@@ -320,6 +322,17 @@ def blur_never_refuses(size):
 def blur_of_nothing(size):
     """size 0 divides by 0 instead of being refused"""
     return np.full((size, size), 1 / size**2)
+
+
+@functools.cache
+def _remembered(size):
+    return box_blur(size)
+
+
+@wrong(box_blur)
+def blur_remembered(size):
+    """the blur is remembered and given out again: what was written into one stays there"""
+    return _remembered(size)
 
 
 @wrong(sharpen)

@@ -364,7 +364,7 @@ def bias_learned_too(images, targets, kernel_size, steps, lr):
 
 @wrong(fit_kernel)
 def images_centred(images, targets, kernel_size, steps, lr):
-    """the mean of the images is taken off before they are learned from"""
+    """the mean of the images, or of the targets, is taken off before they are learned from"""
     return fit_kernel(images - images.mean(), targets, kernel_size, steps, lr)
 
 

@@ -184,9 +184,9 @@ class ByShifts(nn.Module):
 class _Redrawn(Conv2d):
     """The reference with other first numbers: `low`, `high` and what `draw` makes of them."""
 
-    def __init__(self, *sizes, bias=True, **more):
+    def __init__(self, *sizes, **more):
         arguments = _named(*sizes, **more)
-        super().__init__(**arguments, bias=bias)
+        super().__init__(**arguments)
         bound = _bound(tuple(arguments.values()))
         with torch.no_grad():
             for name, parameter in self.named_parameters():
@@ -196,9 +196,9 @@ class _Redrawn(Conv2d):
         return parameter
 
 
-def _named(in_channels, out_channels, kernel_size, stride=1, padding=0):
+def _named(in_channels, out_channels, kernel_size, stride=1, padding=0, bias=True):
     return {"in_channels": in_channels, "out_channels": out_channels, "kernel_size": kernel_size,
-            "stride": stride, "padding": padding}  # fmt: skip
+            "stride": stride, "padding": padding, "bias": bias}  # fmt: skip
 
 
 @wrong(Conv2d)
@@ -331,6 +331,17 @@ class BiasAlways(Conv2d):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args[:5], **{k: v for k, v in kwargs.items() if k != "bias"})
+
+
+@wrong(Conv2d)
+class TorchsArguments(Conv2d):
+    """dilation and groups stand before bias, as in torch's layer: False in its place is no bias"""
+
+    def __init__(
+        self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1,
+        bias=True,
+    ):  # fmt: skip
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, bias)
 
 
 @wrong(Conv2d)

@@ -625,6 +625,16 @@ def first_batch_only(model, images, labels, generator):
 
 
 @wrong(fit_digits)
+def tenth_held_back(model, images, labels, generator):
+    """a part of the images is held back for validation: every image is to be used"""
+
+    def order():
+        return torch.randperm(len(labels) * 9 // 10, generator=generator)
+
+    return _fit(model, images, labels, order)
+
+
+@wrong(fit_digits)
 def images_centred_in_place(model, images, labels, generator):
     """the mean is taken out of the images in place: the caller's images change"""
     images -= images.mean()

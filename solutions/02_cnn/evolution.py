@@ -146,6 +146,20 @@ def by_matching(symptoms):
 
 
 @wrong(remedy)
+def healthy_ends_the_search(symptoms):
+    """what was measured and is healthy ends the search: the problems after it are not looked at"""
+    found = _decided(symptoms)
+    pairs = {"small_filters": {"receptive_field", "image_size"},
+             "residual": {"deep_train_error", "shallow_train_error"}}  # fmt: skip
+    for remedy_, pair in pairs.items():
+        if found in ("relu", remedy_):
+            return found
+        if pair <= set(symptoms):
+            return None
+    return found
+
+
+@wrong(remedy)
 def degradation_by_test_errors(symptoms):
     """degradation is told by the test errors of both, not by their training errors"""
     rule = lambda get: (  # noqa: E731

@@ -42,8 +42,8 @@ def gradient_survival(activation: Callable[[Tensor], Tensor], depth: int, x: flo
         value = activation(value)
     if not value.requires_grad:
         return 0.0
-    (gradient,) = torch.autograd.grad(value, start)
-    return abs(gradient.item())
+    (gradient,) = torch.autograd.grad(value, start, allow_unused=True)
+    return 0.0 if gradient is None else abs(gradient.item())
 
 
 HINTS = [
@@ -53,8 +53,9 @@ HINTS = [
     "gradient, send it through the activation `depth` times, and ask how the end depends on the "
     "start. What does a constant function give you to ask?",
     "start = torch.tensor(x, dtype=torch.float64, requires_grad=True); value = start, then value "
-    "= activation(value) in a loop. If value.requires_grad is False the answer is 0.0, else the "
-    "absolute value of torch.autograd.grad(value, start)[0], as a float. Negative depth first.",
+    "= activation(value) in a loop. If value.requires_grad is False the answer is 0.0, else "
+    "torch.autograd.grad(value, start, allow_unused=True)[0] has it: None, which is 0.0 too, or a "
+    "number whose absolute value you return as a float. Negative depth first.",
 ]
 
 
@@ -78,7 +79,8 @@ def _slope(activation, x):
     value = activation(start)
     if not value.requires_grad:
         return 0.0, value.item()
-    return torch.autograd.grad(value, start)[0].item(), value.item()
+    (slope,) = torch.autograd.grad(value, start, allow_unused=True, materialize_grads=True)
+    return slope.item(), value.item()
 
 
 def _slopes(activation, depth, x):
@@ -323,6 +325,15 @@ def negative_accepted(activation, depth, x=0.0):
 def constants_stop_it(activation, depth, x=0.0):
     """autograd is asked though the output knows nothing of x: a constant stops it"""
     values = _chain(activation, depth, x)
+    return abs(torch.autograd.grad(values[-1], values[0])[0].item())
+
+
+@wrong(gradient_survival)
+def parameters_stop_it(activation, depth, x=0.0):
+    """a constant is told by requires_grad alone: a layer's own parameter has it, autograd stops"""
+    values = _chain(activation, depth, x)
+    if not values[-1].requires_grad:
+        return 0.0
     return abs(torch.autograd.grad(values[-1], values[0])[0].item())
 
 

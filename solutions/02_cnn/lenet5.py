@@ -15,8 +15,9 @@ class LeNet5(nn.Module):
     of these goes through dense layers of 120, 84 and num_classes units. The first two have
     a sigmoid; the last one gives logits, as they are. Train and eval mode do the same. Layers
     have biases; their names, and modules or functions for the rest, are up to you (the layer
-    of 120 may also be a 5x5 convolution: on 5x5 maps that is the same). Initial weights are
-    random, from torch's default generator.
+    of 120 may also be a 5x5 convolution: on 5x5 maps that is the same). Weights made by hand
+    are those of nn.Conv2d, and (units, inputs) or (inputs, units); biases are vectors. Initial
+    weights are random, from torch's default generator.
 
     The original of 1998 had trainable pooling, scaled tanh, a second layer that saw chosen maps
     only and distances at its end: sigmoid, plain mean and logits are today's simplification.
@@ -184,6 +185,26 @@ class ByHand(nn.Module):
         for weight, bias in layers[2:4]:
             x = 0.5 + 0.5 * torch.tanh((x @ weight.T + bias) / 2)
         return x @ layers[4][0].T + layers[4][1]
+
+
+@right(LeNet5)
+class InputsFirst(nn.Module):
+    """Windows and units as matrix products, x @ weight, with weights of (inputs, units)."""
+
+    def __init__(self, num_classes=10):
+        super().__init__()
+        sizes = [(25, 6), (150, 16), (400, 120), (120, 84), (84, _checked(num_classes))]
+        for place, size in enumerate(sizes):
+            setattr(self, f"w{place}", nn.Parameter(torch.randn(size) / size[0] ** 0.5))
+            setattr(self, f"b{place}", nn.Parameter(torch.zeros(size[1])))
+
+    def forward(self, x):
+        for weight, bias, side in ((self.w0, self.b0, 14), (self.w1, self.b1, 5)):
+            maps = torch.sigmoid(F.unfold(x, 5).transpose(1, 2) @ weight + bias)
+            maps = maps.reshape(len(x), side, 2, side, 2, -1).mean((2, 4))
+            x = maps.permute(0, 3, 1, 2)
+        x = torch.sigmoid(x.flatten(1) @ self.w2 + self.b2)
+        return torch.sigmoid(x @ self.w3 + self.b3) @ self.w4 + self.b4
 
 
 @wrong(LeNet5)

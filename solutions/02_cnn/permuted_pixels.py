@@ -163,6 +163,14 @@ def by_shuffling_numbers(dense, permutation):
     return _layer(dense, permute_pixels(pictures, permutation).flatten(1))
 
 
+@wrong(same_function)
+def itself_where_nothing_moves(dense, permutation):
+    """where nothing moves the layer itself is returned, no new one"""
+    _refuse(dense, permutation)
+    nothing = torch.equal(permutation, torch.arange(len(permutation)))
+    return dense if nothing else same_function(dense, permutation)
+
+
 @wrong(permute_pixels)
 def inverse(x, permutation):
     """the inverse is used: pixel i goes to permutation[i] instead of coming from there"""
@@ -190,6 +198,16 @@ def a_new_one_for_each_image(x, permutation):
     rolled = [permutation.roll(number) for number in range(len(x))]
     _look(permutation, x.shape[2] * x.shape[3])
     return torch.cat([permute_pixels(i, p) for i, p in zip(x.split(1), rolled, strict=True)])
+
+
+@wrong(permute_pixels)
+def judged_by_its_ends(x, permutation):
+    """the permutation is judged by its length, least and most: places may be named twice between"""
+    count = x.shape[2] * x.shape[3]
+    whole = permutation.dtype == torch.int64 and permutation.shape == (count,)
+    if not whole or permutation.min() != 0 or permutation.max() != count - 1:
+        raise ValueError("permutation")
+    return x.flatten(2)[:, :, permutation].reshape(x.shape)
 
 
 @wrong(permute_pixels)

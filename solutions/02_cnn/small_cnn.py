@@ -165,6 +165,15 @@ class SigmoidAtTheEnd(_Net):
 
 
 @wrong(SmallCNN)
+class SeedsInside(_Net):
+    """torch's seed is set inside: every model begins with the same weights"""
+
+    def __init__(self, num_classes=10):
+        torch.manual_seed(0)
+        super().__init__(num_classes)
+
+
+@wrong(SmallCNN)
 class LayersInAList(_Net):
     """the layers are kept in a plain list: the module has none of their parameters"""
 

@@ -791,6 +791,15 @@ def negative_sizes(layers, in_shape):
 
 
 @wrong(trace_shapes)
+def only_the_last_size(layers, in_shape):
+    """sizes below 1 are looked at once, at the end: a padding seems to bring lost rows back"""
+    shapes = _traced(layers, in_shape, _after, least=-math.inf)
+    if shapes and min(shapes[-1]) < 1:
+        raise ValueError(f"layer {len(layers) - 1} leaves {shapes[-1]}")
+    return shapes
+
+
+@wrong(trace_shapes)
 def raised_to_one(layers, in_shape):
     """sizes below 1 are raised to 1: a layer that leaves nothing is not refused"""
     return _traced(layers, in_shape, lambda *step: tuple(max(n, 1) for n in _after(*step)))
@@ -863,6 +872,12 @@ def counted_from_one(layers, in_shape):
     except ValueError as error:
         index = int(str(error).split(",")[0].removeprefix("layer "))
         raise ValueError(f"layer {index + 1} cannot follow") from None
+
+
+@wrong(trace_shapes)
+def last_of_the_list(layers, in_shape):
+    """the refusal names the last layer of the list, not the first that cannot follow"""
+    return _traced(layers, in_shape, _after, message=f"layer {len(layers) - 1}: {{1!r}}, {{2}}")
 
 
 @wrong(trace_shapes)

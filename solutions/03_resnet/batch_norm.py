@@ -404,6 +404,16 @@ class BatchInEval(_Layer):
 
 
 @wrong(BatchNorm2d)
+class FirstEvalKept(_Layer):
+    """eval goes on with the statistics of its first call: later training does not reach it"""
+
+    def in_eval(self, x):
+        if not hasattr(self, "first"):
+            self.first = self.running_mean.clone(), self.running_var.clone()
+        return self.first
+
+
+@wrong(BatchNorm2d)
 class EvalRemembers(_Layer):
     """eval updates the running statistics: they are to change in training only"""
 

@@ -144,6 +144,12 @@ def mode_of_the_root(model, x):
 
 
 @wrong(predict)
+def only_the_root_asked(model, x):
+    """only the root's mode is asked: where it is in eval, a submodule in train stays there"""
+    return _asked(model, x) if not model.training else predict(model, x)
+
+
+@wrong(predict)
 def only_the_root_restored(model, x):
     """only the root gets its mode back: its submodules are left in eval"""
     mode = model.training

@@ -225,6 +225,17 @@ class BodyWorksOnTheInput(_Block):
 
 
 @wrong(Residual)
+class InPlaceSwitchedOff(_Block):
+    """the body's in-place layers are made plain ones: the body has to stay as it was handed in"""
+
+    def __init__(self, body):
+        super().__init__(body)
+        for module in body.modules():
+            if hasattr(module, "inplace"):
+                module.inplace = False
+
+
+@wrong(Residual)
 class SkipCloned(_Block):
     """the skip is a copy, but the body gets x itself and may change the caller's x"""
 

@@ -570,6 +570,16 @@ def shaped_like_the_image(x, size, scale, ratio, generator):
 
 
 @wrong(random_resized_crop)
+def height_to_width_drawn(x, size, scale, ratio, generator):
+    """height to width is uniform, not width to height: tall windows come too often"""
+
+    def shape(self, ratio, generator):
+        return 1 / _uniform(1 / ratio[1], 1 / ratio[0], generator)
+
+    return _changed(shape=shape)(x, size, scale, ratio, generator)
+
+
+@wrong(random_resized_crop)
 def one_end_of_the_ratio(x, size, scale, ratio, generator):
     """the ratio is one of the two ends, never between them"""
 
@@ -1020,6 +1030,13 @@ def contrast_first(x, brightness, contrast, saturation, generator):
 def saturation_before_contrast(x, brightness, contrast, saturation, generator):
     """saturation comes before contrast"""
     jitter = _jitter(order=("brightness", "saturation", "contrast"))
+    return jitter(x, brightness, contrast, saturation, generator)
+
+
+@wrong(color_jitter)
+def grey_without_a_gradient(x, brightness, contrast, saturation, generator):
+    """the grey is taken for a constant (detach, item): its part of the gradient is lost"""
+    jitter = _jitter(grey=lambda self, x: _grey(x).detach())
     return jitter(x, brightness, contrast, saturation, generator)
 
 

@@ -268,6 +268,21 @@ def copy_trained(backbone, images, labels, num_classes, generator):
 
 
 @wrong(few_shot_classifier)
+def trained_and_put_back(backbone, images, labels, num_classes, generator):
+    """the backbone is trained together with the head, and its weights are put back afterwards"""
+    classifier = _with(backbone, images, labels, num_classes, generator, steps=0)
+    modes = {module: module.training for module in backbone.modules()}
+    weights = [(p, p.detach().clone()) for p in backbone.parameters()]
+    classifier.eval()
+    _descend(lambda: classifier(images), labels, classifier, steps=30, rate=0.02)
+    for parameter, weight in weights:
+        parameter.data.copy_(weight)
+    for module, mode in modes.items():
+        module.training = mode
+    return classifier
+
+
+@wrong(few_shot_classifier)
 def gradients_left(backbone, images, labels, num_classes, generator):
     """the loss goes back through the backbone: its parameters have a .grad afterwards"""
     classifier = _with(backbone, images, labels, num_classes, generator)
@@ -320,6 +335,14 @@ def features_of_a_copy_in_train(backbone, images, labels, num_classes, generator
 
 
 @wrong(few_shot_classifier)
+def statistics_of_the_few(backbone, images, labels, num_classes, generator):
+    """a copy of the backbone moves its statistics to the few images, in train mode, and is kept"""
+    with torch.no_grad():
+        (own := copy.deepcopy(backbone).train())(images)
+    return _with(own.eval(), images, labels, num_classes, generator)
+
+
+@wrong(few_shot_classifier)
 def restored_without_finally(backbone, images, labels, num_classes, generator):
     """the modes come back only if all goes well: after an exception all is left in eval"""
     _refuse(images, labels, num_classes)
@@ -329,6 +352,17 @@ def restored_without_finally(backbone, images, labels, num_classes, generator):
     for module, mode in modes.items():
         module.training = mode
     return _with(backbone, images, labels, num_classes, generator, features=features)
+
+
+@wrong(few_shot_classifier)
+def refused_in_eval(backbone, images, labels, num_classes, generator):
+    """the backbone is in eval already when labels are refused, and stays there"""
+    modes = {module: module.training for module in backbone.modules()}
+    backbone.eval()
+    _refuse(images, labels, num_classes)
+    for module, mode in modes.items():
+        module.training = mode
+    return _with(backbone, images, labels, num_classes, generator)
 
 
 @wrong(few_shot_classifier)
@@ -564,6 +598,18 @@ def divided_by_zero(backbone, images, labels, num_classes, generator):
     """features are divided by their deviation, which is 0 for one that never changes: NaN"""
     features = _features(backbone, images)
     mean, deviation = features.mean(0), features.std(0, correction=0)
+    return _with(
+        backbone, images, labels, num_classes, generator, features=(features - mean) / deviation,
+        build=lambda head: nn.Sequential(backbone, _Scaled(head, mean, deviation)),
+    )  # fmt: skip
+
+
+@wrong(few_shot_classifier)
+def deviation_of_one(backbone, images, labels, num_classes, generator):
+    """features are divided by std() with its correction: for a single image that is NaN"""
+    _refuse(images, labels, num_classes)
+    features = _features(backbone, images)
+    mean, deviation = features.mean(0), features.std(0) + 1e-4
     return _with(
         backbone, images, labels, num_classes, generator, features=(features - mean) / deviation,
         build=lambda head: nn.Sequential(backbone, _Scaled(head, mean, deviation)),

@@ -290,6 +290,18 @@ def only_norms_sleep(model, head):
 
 
 @wrong(freeze_backbone)
+def norms_and_dropouts_sleep(model, head):
+    """not all is kept in eval: modules that ask for their own mode, as densenet's do, are awake"""
+    part = _found(model, head)
+    model.requires_grad_(False)
+    part.requires_grad_(True)
+    _asleep(model, part, lambda module: isinstance(module, _NORMS_AND_DROPOUTS))
+
+
+_NORMS_AND_DROPOUTS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.Dropout, nn.Dropout2d)
+
+
+@wrong(freeze_backbone)
 def nothing_wakes(model, head):
     """model.train() is switched off for all: the head stays in eval"""
     part = _found(model, head)

@@ -1,5 +1,7 @@
 """Smaller rates for earlier layers: what is general needs little change."""
 
+from collections import Counter
+
 from torch import nn
 
 from dojo import right, wrong
@@ -167,6 +169,22 @@ def twice(model, head, base_lr, decay):
 
 
 @wrong(param_groups)
+def twice_in_its_group(model, head, base_lr, decay):
+    """a parameter that two layers of a child share stands twice in the child's group"""
+    every = Counter(
+        id(p)
+        for child in model.children()
+        for _, p in child.named_parameters(remove_duplicate=False)
+        if not any(p is q for other in model.children() if other is not child
+                   for q in other.parameters())
+    )  # fmt: skip
+    found = _groups(model, head, base_lr, decay)
+    for group in found:
+        group["params"] = [p for p in group["params"] for _ in range(max(every[id(p)], 1))]
+    return found
+
+
+@wrong(param_groups)
 def shared_with_the_first(model, head, base_lr, decay):
     """a shared parameter goes to the first child, not to the nearer"""
     return _groups(model, head, base_lr, decay, order=lambda name: 0)
@@ -284,6 +302,32 @@ def own_at_the_least_rate_in_use(model, head, base_lr, decay):
 
 
 @wrong(param_groups)
+def own_first(model, head, base_lr, decay):
+    """what stands in the model itself is never a child's, though it may stand in one too"""
+    own = [p for p in model.parameters(recurse=False) if p.requires_grad]
+    found = _groups(
+        model, head, base_lr, decay, own=False,
+        pick=lambda p, taken: p.requires_grad and p not in taken and p not in {*own},
+    )  # fmt: skip
+    owners = [n for n, c in model.named_children() if n == head or _owns(c)]
+    far = max(owners.index(head), len(owners) - 1 - owners.index(head))
+    return found + [{"params": own, "lr": base_lr * decay**far}] * bool(own)
+
+
+@wrong(param_groups)
+def own_each_alone(model, head, base_lr, decay):
+    """parameters that belong to no child have a group each, not one for all"""
+    inside = {p for child in model.children() for p in child.parameters()}
+    found = _groups(model, head, base_lr, decay)
+    return [
+        {"params": params, "lr": group["lr"]}
+        for group in found
+        for params in ([[p] for p in group["params"]] if inside.isdisjoint(group["params"])
+                       else [group["params"]])
+    ]  # fmt: skip
+
+
+@wrong(param_groups)
 def empty_groups(model, head, base_lr, decay):
     """there are groups without any parameter"""
     found = param_groups(model, head, base_lr, decay)
@@ -311,6 +355,24 @@ def a_group_for_each_distance(model, head, base_lr, decay):
 def unfrozen(model, head, base_lr, decay):
     """frozen parameters are woken"""
     model.requires_grad_(True)
+    return _groups(model, head, base_lr, decay)
+
+
+@wrong(param_groups)
+def weights_and_biases(model, head, base_lr, decay):
+    """only parameters called weight or bias are taken: others are in no group"""
+    named = {p for name, p in model.named_parameters()
+             if "." not in name or name.split(".")[-1] in ("weight", "bias")}  # fmt: skip
+    found = _groups(model, head, base_lr, decay)
+    for group in found:
+        group["params"] = [p for p in group["params"] if p in named]
+    return found
+
+
+@wrong(param_groups)
+def gradients_cleared(model, head, base_lr, decay):
+    """the gradients that the model had are cleared"""
+    model.zero_grad()
     return _groups(model, head, base_lr, decay)
 
 

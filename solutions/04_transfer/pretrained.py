@@ -202,6 +202,14 @@ def own_half_constants(name):
 
 
 @wrong(pretrained)
+def interpolation_forgotten(name):
+    """preprocess has the right sizes, but always resizes bilinearly: some weights want bicubic"""
+    model, preset, categories = _three(name, _known(name).DEFAULT)
+    own = _own_transform(preset.resize_size, preset.crop_size, preset.mean, preset.std)
+    return model, own, categories
+
+
+@wrong(pretrained)
 def not_normalised(name):
     """preprocess resizes and crops, but does not normalise"""
     model, preset, categories = _three(name, _known(name).DEFAULT)

@@ -394,6 +394,15 @@ def device_lost(model, num_classes):
 
 
 @wrong(replace_head)
+def like_the_first_parameter(model, num_classes):
+    """dtype and device are those of the model's first parameter: its head may have others"""
+    first = next(model.parameters(), torch.empty(0))
+    return _replaced(
+        model, num_classes, new=lambda o, n: _new(o, n, device=first.device, dtype=first.dtype)
+    )
+
+
+@wrong(replace_head)
 def model_moved(model, num_classes):
     """the model is brought to the CPU and to float32 so that the new head fits"""
     if model is not None and next(model.parameters()).device.type != "meta":

@@ -447,6 +447,14 @@ def exact_zero_after_centring(x, y):
 
 
 @wrong(linear_cka)
+def weak_ones_refused(x, y):
+    """features that vary by less than a fixed amount are taken for ones that never change"""
+    if len(x) != len(y) or any(bool((f - f[:1]).abs().max() < 1e-4) for f in (x, y)):
+        raise ValueError("different N, or nothing varies")
+    return linear_cka(x, y)
+
+
+@wrong(linear_cka)
 def only_constant_x_refused(x, y):
     """features that never change are refused in x, but not in y"""
     if (x == x[:1]).all():
@@ -546,6 +554,19 @@ def only_the_first_in_eval(model_a, model_b, x, layers):
     """only model_a is put into eval mode"""
     a, b = _outputs(model_a, x, layers), _hooked(model_b, x, layers, eval_mode=False)
     return [linear_cka(a[name].flatten(1), b[name].flatten(1)) for name in layers]
+
+
+@wrong(transfer_profile)
+def modes_read_too_late(model_a, model_b, x, layers):
+    """model_b's modes are read when model_a is in eval already: bad if they share layers"""
+    before = [(module, module.training) for module in model_a.modules()]
+    model_a.eval()
+    late = [(module, module.training) for module in model_b.modules()]
+    try:
+        return transfer_profile(model_a, model_b, x, layers)
+    finally:
+        for module, training in before + late:
+            module.training = training
 
 
 @wrong(transfer_profile)

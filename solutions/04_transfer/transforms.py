@@ -226,6 +226,12 @@ def moved_only(size):
 
 
 @wrong(train_transform)
+def no_small_windows(size):
+    """small windows are never drawn: scale begins at 0.2, not at torchvision's default of 0.08"""
+    return _train(size, crop=v2.RandomResizedCrop(size, scale=(0.2, 1.0)))
+
+
+@wrong(train_transform)
 def square_windows(size):
     """all windows are square (ratio=(1, 1)): nothing is ever stretched a little"""
     return _train(size, crop=v2.RandomResizedCrop(size, ratio=(1.0, 1.0)))
@@ -265,6 +271,13 @@ def no_jitter(size):
 def brightness_only(size):
     """only brightness is jittered, not contrast"""
     return _train(size, jitter=v2.ColorJitter(brightness=0.2))
+
+
+@wrong(train_transform)
+def jittered_now_and_then(size):
+    """only some images are jittered (RandomApply), where every one gets factors of its own"""
+    jitter = v2.RandomApply([v2.ColorJitter(0.2, 0.2)], p=0.5)
+    return _train(size, jitter=jitter)
 
 
 @wrong(train_transform)

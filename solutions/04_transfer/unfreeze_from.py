@@ -224,6 +224,16 @@ def weights_only(model, stage):
 
 
 @wrong(unfreeze_from)
+def weights_and_biases(model, stage):
+    """only parameters called weight or bias are set: others stay as they were"""
+    first = _place(model, stage)
+    for place, child in enumerate(model.children()):
+        for name, parameter in child.named_parameters():
+            if name.split(".")[-1] in ("weight", "bias"):
+                parameter.requires_grad_(place >= first)
+
+
+@wrong(unfreeze_from)
 def not_inside(model, stage):
     """only the children's own parameters are set, not those of the modules inside them"""
     first = _place(model, stage)

@@ -351,6 +351,34 @@ def mode_of_the_root(model, x, names):
 
 
 @wrong(capture_activations)
+def modes_back_by_train(model, x, names):
+    """modes are put back by train(mode), which a later parent gives to a shared submodule again"""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        return _capture(model, x, names)
+    finally:
+        for module, mode in modes:
+            module.train(mode)
+
+
+@wrong(capture_activations)
+def eval_only_if_the_root_trains(model, x, names):
+    """only the root's mode is looked at: a part in train inside a model in eval stays in train"""
+    return _capture(model, x, names, evaluate=model.training)
+
+
+@wrong(capture_activations)
+def by_forward(model, x, names):
+    """model.forward(x) is called, not model(x): the caller's hooks on the model do not run"""
+    hooks = model._forward_hooks.copy()
+    model._forward_hooks.clear()
+    try:
+        return _capture(model, x, names)
+    finally:
+        model._forward_hooks.update(hooks)
+
+
+@wrong(capture_activations)
 def hooks_left(model, x, names):
     """the hooks are not removed: they stay in the model"""
     return _capture(model, x, names, remove=False)

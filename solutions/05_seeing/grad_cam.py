@@ -633,6 +633,13 @@ def mode_as_it_is(model, layer, x, target=None):
 
 
 @wrong(grad_cam)
+def eval_only_if_the_root_trains(model, layer, x, target=None):
+    """only the root's mode is looked at: a part in train inside a model in eval stays in train"""
+    how = grad_cam if model.training else mode_as_it_is
+    return how(model, layer, x, target)
+
+
+@wrong(grad_cam)
 def left_in_eval(model, layer, x, target=None):
     """the model is left in eval"""
     got = grad_cam(model, layer, x, target)

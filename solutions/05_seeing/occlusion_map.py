@@ -399,6 +399,33 @@ def mode_as_it_is(model, x, target, window, stride, fill=0.0):
 
 
 @wrong(occlusion_map)
+def eval_only_if_the_root_trains(model, x, target, window, stride, fill=0.0):
+    """only the root's mode is looked at: a part in train inside a model in eval stays in train"""
+    if model.training:
+        return occlusion_map(model, x, target, window, stride, fill)
+    return mode_as_it_is(model, x, target, window, stride, fill)
+
+
+@wrong(occlusion_map)
+def predicted_as_it_is(model, x, target, window, stride, fill=0.0):
+    """without a target the class is predicted before the model is put into eval"""
+    if target is None:
+        with torch.no_grad():
+            target = model(x).argmax(1)
+    return occlusion_map(model, x, target, window, stride, fill)
+
+
+@wrong(occlusion_map)
+def left_in_eval_when_refused(model, x, target, window, stride, fill=0.0):
+    """when the target is refused, the model is left in eval"""
+    try:
+        return occlusion_map(model, x, target, window, stride, fill)
+    except ValueError:
+        model.eval()
+        raise
+
+
+@wrong(occlusion_map)
 def left_in_eval(model, x, target, window, stride, fill=0.0):
     """the model is left in eval"""
     result = occlusion_map(model, x, target, window, stride, fill)

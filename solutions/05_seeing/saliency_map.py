@@ -377,6 +377,21 @@ def mode_as_it_is(model, x, target=None):
 
 
 @wrong(saliency_map)
+def eval_only_if_the_root_trains(model, x, target=None):
+    """only the root's mode is looked at: a part in train inside a model in eval stays in train"""
+    return _map(model, x, target, evaluate=model.training)
+
+
+@wrong(saliency_map)
+def predicted_as_it_is(model, x, target=None):
+    """without a target the class is predicted before the model is put into eval"""
+    if target is None:
+        with torch.no_grad():
+            target = model(x).argmax(1)
+    return saliency_map(model, x, target)
+
+
+@wrong(saliency_map)
 def left_in_eval(model, x, target=None):
     """the model is left in eval"""
     return _map(model, x, target, restore=False)

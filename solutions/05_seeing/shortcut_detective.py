@@ -429,6 +429,19 @@ def the_true_logit_only(model, images, labels):
     return _find(model, images, labels, exchange=_TrueLogit)
 
 
+class _MeanOfOthers(_Exchange):
+    def _margin(self, batches):
+        logits = self.model(batches.flatten(0, 1)).unflatten(0, batches.shape[:2])
+        true = logits.gather(2, self.labels.expand(len(batches), -1)[..., None])[..., 0]
+        return (true - (logits.sum(2) - true) / (logits.shape[2] - 1)).mean(1)
+
+
+@wrong(find_shortcut)
+def the_mean_of_the_others(model, images, labels):
+    """the margin is taken over the mean of the other logits, not over the largest of them"""
+    return _find(model, images, labels, exchange=_MeanOfOthers)
+
+
 class _Probability(_TrueLogit):
     scores = staticmethod(lambda logits: logits.softmax(2))
 
