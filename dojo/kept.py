@@ -33,14 +33,9 @@ def kept(test: str, variant: str, make: Callable[[], Result]) -> Result:
 
 def keep(test: str, variant: str, result: Result) -> None:
     """Put it into the folder, if there is one."""
-    path = _path(test, variant)
-    if path is None:
-        return
-    with contextlib.suppress(Exception):  # an observation that cannot be pickled is not kept
-        data = pickle.dumps(result)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(data)
-        os.replace(file.name, path)
+    if path := _path(test, variant):
+        with contextlib.suppress(Exception):  # an observation that cannot be pickled is not kept
+            _put(path, pickle.dumps(result))
 
 
 def found(test: str, variant: str) -> Result | None:
@@ -55,7 +50,7 @@ def found(test: str, variant: str) -> Result | None:
 def keep_asked(asked: dict[str, list[str]]) -> None:
     """Which names each test asked for, of the reference."""
     if folder := os.environ.get(VARIABLE):
-        Path(folder, "asked.json").write_text(json.dumps(asked), encoding="utf-8")
+        _put(Path(folder, "asked.json"), json.dumps(asked).encode())
 
 
 def concerned(target: str, tests: list[str]) -> list[str]:
@@ -66,6 +61,13 @@ def concerned(target: str, tests: list[str]) -> list[str]:
         return tests
     asked = json.loads(path.read_text(encoding="utf-8"))
     return [test for test in tests if target in asked.get(test, [target])]
+
+
+def _put(path: Path, data: bytes) -> None:
+    """Whole or not at all: others read beside this."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        file.write(data)
+    os.replace(file.name, path)
 
 
 def _path(test: str, variant: str) -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dojo import kept
 from dojo.stub import stub_text
 
 pytestmark = pytest.mark.timeout(120)
@@ -113,6 +114,19 @@ def test_texts_are_kept_and_compared(house):
     assert "averaged is told otherwise than before" in run.stdout
     assert "no mistake lost is left" in run.stdout
     assert house.command("check", "row_sums").returncode == 0  # other inputs, other texts
+
+
+def test_what_the_reference_asked_for_is_read_whole_or_not_at_all(tmp_path, monkeypatch):
+    """The reference is judged beside wrong answers, which read it: no file is written in place."""
+    monkeypatch.setenv(kept.VARIABLE, str(tmp_path))
+    assert kept.concerned("other", ["test_sums"]) == ["test_sums"]
+    kept.keep_asked({"test_sums": ["row_sums"]})
+    (path,) = tmp_path.iterdir()
+    before = path.stat().st_ino
+    kept.keep_asked({"test_sums": ["row_sums"]})
+    assert path.stat().st_ino != before
+    assert kept.concerned("other", ["test_sums"]) == []
+    assert [*tmp_path.iterdir()] == [path]
 
 
 def test_a_mistake_is_named_by_its_first_failure(house):
