@@ -99,6 +99,7 @@ class Server:
             if isinstance(other, Collected):
                 if not other.pass_on():
                     self.leave(found.fd)
+                    self.forget(other)
             elif isinstance(other, Asker):
                 asked = other.requests.read()
                 for request in asked or []:
@@ -116,6 +117,11 @@ class Server:
         """In this order: a fork may keep `end` open, and then closing it here ends no watch."""
         self.selector.unregister(end)
         os.close(end)
+
+    def forget(self, gone: Collected) -> None:
+        """It takes no more requests, though for a moment its pipe may still take bytes."""
+        for suite in [suite for suite, known in self.templates.items() if known is gone]:
+            os.close(self.templates.pop(suite).ask)
 
     def hand_over(self, request: Request, asker: Asker) -> None:
         from dojo.template import key

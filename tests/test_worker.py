@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 
@@ -190,26 +191,30 @@ def test_two_wait_for_the_next_answer_and_nothing_is_left_of_them(house):
     """They are forked before it comes; killed ones are replaced; with the worker they end."""
     kata = house.kata("row_sums")
 
-    def waiting() -> list[psutil.Process]:
-        until = time.monotonic() + 10
+    def two() -> list[psutil.Process]:
+        """Those that wait: in one group, and still there a moment later."""
+        until, before = time.monotonic() + 10, list[psutil.Process]()
         while time.monotonic() < until:
-            every = psutil.Process(worker.server.process.pid).children(recursive=True)
-            alive = [p for p in every if p.status() != psutil.STATUS_ZOMBIE]
-            if len(alive) == 3:  # the template and two that wait
-                return alive
+            with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):  # it just ends
+                every = psutil.Process(worker.server.process.pid).children(recursive=True)
+                alive = [p for p in every if p.status() != psutil.STATUS_ZOMBIE]
+                groups = [os.getpgid(p.pid) for p in alive]
+                pair = [p for p, g in zip(alive, groups, strict=True) if groups.count(g) == 2]
+                if len(alive) == 3 and len(pair) == 2 and pair == before:  # and the template
+                    return pair
+                before = pair
             time.sleep(0.05)
-        raise AssertionError(f"{len(alive)} processes")
+        raise AssertionError(f"{len(alive)} processes, {len(pair)} in one group")
 
     with Worker(house.root, ("numpy",), shared=True) as worker:
         for _ in range(3):
             assert verdict(kata, worker, "--solutions") == "green"
-            found = waiting()
-        groups = [os.getpgid(p.pid) for p in found]
-        assert len({*groups}) == 2
-        for process, group in zip(found, groups, strict=True):
-            if groups.count(group) == 2:
+            found = two()
+        for process in found:
+            with contextlib.suppress(psutil.NoSuchProcess):  # without the first, the other ends
                 process.kill()
+        assert not psutil.wait_procs(found, timeout=10)[1]
         assert verdict(kata, worker, "--solutions") == "green"
-        found = waiting()
+        found = two()
     psutil.wait_procs(found, timeout=5)
     assert not [p for p in found if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
