@@ -97,7 +97,7 @@ def test_logits_far_from_0_and_close_together():
 @pytest.mark.parametrize("root", ["train", "eval"])
 def test_nothing_is_dropped(rng, root):
     """A dropout that trains is put into eval for the answer, also under a root that is in eval."""
-    logits = normal(rng, 40, 5)
+    logits = normal(rng, 37, 5)  # nor is the rest, where a batch is asked about in parts
     model = nn.Sequential(nn.Dropout(0.5))
     model.training = root == "train"
     what = f"the root in {root}, its dropout in train"
