@@ -10,7 +10,6 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -20,13 +19,12 @@ from dojo.bank import Bank, Variant
 from dojo.curriculum import Curriculum, Kata
 from dojo.diagnose import alike
 from dojo.explain import Red
-from dojo.judge import Judgement, judge
+from dojo.judge import Judgement
 from dojo.results import GREEN, Result
 from dojo.stub import StubError, stub_text
-from dojo.worker import Worker, needed_imports
+from dojo.worker import Worker, judgements, needed_imports
 
 LEAST = {"right": 1, "wrong": 3}
-PARALLEL = min(4, os.cpu_count() or 1)
 
 
 @dataclass
@@ -235,14 +233,6 @@ def _not_green(who: str, judgement: Judgement) -> str:
 
 def _run(proof: Proof, jobs: list[Work], worker: Worker) -> None:
     """Run the jobs, a few at a time."""
-
-    def judged(job: Work) -> Judgement:
-        return judge(proof.kata, job[0], start=worker)
-
-    with ThreadPoolExecutor(PARALLEL) as pool:
-        try:
-            for (_, rule), judgement in zip(jobs, pool.map(judged, jobs), strict=True):
-                proof.faults += filter(None, [rule(judgement)])
-        except BaseException:  # Ctrl-C: nobody waits for what is under way
-            worker.close()
-            raise
+    judged = judgements(proof.kata, [options for options, _ in jobs], worker)
+    for (_, rule), judgement in zip(jobs, judged, strict=True):
+        proof.faults += filter(None, [rule(judgement)])

@@ -11,13 +11,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
 from dojo.curriculum import Kata
 from dojo.forks import LOST
 from dojo.forkserver import CAN_FORK
-from dojo.judge import ColdProcess, Process, environment_of
+from dojo.judge import ColdProcess, Judgement, Process, environment_of, judge
+
+PARALLEL = min(4, os.cpu_count() or 1)  # judgements at a time, where there are many
 
 
 class Line(Protocol):
@@ -193,6 +196,18 @@ class Worker:
 
     def close(self) -> None:
         self.server.close()
+
+
+def judgements(
+    kata: Kata, jobs: Iterable[tuple[str, ...]], worker: Worker
+) -> Iterator[Judgement]:  # fmt: skip
+    """Of jobs, each told by its options: a few at a time, in their order."""
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        try:
+            yield from pool.map(lambda options: judge(kata, options, start=worker), jobs)
+        except BaseException:  # Ctrl-C: nobody waits for what is under way
+            worker.close()
+            raise
 
 
 class Guest(Worker):

@@ -21,17 +21,16 @@ from typing import Any
 from rich.progress import Progress, TimeElapsedColumn
 
 from dojo.curriculum import Curriculum, Kata, UnknownKata, load
-from dojo.judge import Job
-from dojo.results import GREEN, PASSED
+from dojo.results import GREEN
 from dojo.stub import answer_text
-from dojo.worker import Worker, needed_imports
+from dojo.worker import Worker, judgements, needed_imports
 from mutants.operators import Mutant, mutants
 from mutants.table import proof_table, with_table
 
 HERE = Path(__file__).resolve().parent
 MEASURED, EQUIVALENT = HERE / "measured.json", HERE / "equivalent.toml"
-PARALLEL = min(4, os.cpu_count() or 1)
-SEED = "1"
+# the first failure decides, and nobody asks for its name
+OPTIONS = ("--solutions", "--kata-seed", "1", "-x", "--no-diagnosis")
 OVERALL, EACH = 97.0, 90.0  # percent that must be killed
 
 
@@ -41,32 +40,17 @@ def fingerprint(kata: Kata, changes: list[Mutant]) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def killed(job: Job) -> bool | None:
-    """Whether the suite rejects what this job judges; None while that is open."""
-    done = job.ended(0.0)
-    if any(e["result"]["outcome"] != PASSED for e in job.new_events() if e["event"] == "result"):
-        job.cancel()
-        return True
-    return job.finish().outcome.verdict != GREEN if done else None
-
-
 def survivors(kata: Kata, waiting: list[Mutant], worker: Worker) -> Iterator[str | None]:
     """For each mutant, as it is decided: its name when it survives, None when it is killed."""
     with tempfile.TemporaryDirectory(prefix="kata-mutants-") as folder:
-        running: list[tuple[Job, Mutant]] = []
+        jobs = []
         for number, mutant in enumerate(waiting):
             place = Path(folder, str(number), f"{kata.name}.py")
             place.parent.mkdir()
             place.write_text(mutant.text, encoding="utf-8")
-            options = ("--solutions", "--kata-seed", SEED, "--answer", str(place))
-            running.append((Job(kata, options, start=worker), mutant))
-            while len(running) == PARALLEL or (running and mutant is waiting[-1]):
-                running[0][0].process.ended(0.02)
-                for entry in list(running):
-                    found = killed(entry[0])
-                    if found is not None:
-                        running.remove(entry)
-                        yield None if found else entry[1].name
+            jobs.append((*OPTIONS, "--answer", str(place)))
+        for mutant, judgement in zip(waiting, judgements(kata, jobs, worker), strict=True):
+            yield mutant.name if judgement.outcome.verdict == GREEN else None
 
 
 def measure(curriculum: Curriculum, katas: list[Kata], again: bool) -> dict[str, Any]:

@@ -418,9 +418,13 @@ def predicted_as_it_is(model, x, target, window, stride, fill=0.0):
 @wrong(occlusion_map)
 def left_in_eval_when_refused(model, x, target, window, stride, fill=0.0):
     """when the target is refused, the model is left in eval"""
+    return _in_eval_after(ValueError, model, x, target, window, stride, fill)
+
+
+def _in_eval_after(error, model, *more):
     try:
-        return occlusion_map(model, x, target, window, stride, fill)
-    except ValueError:
+        return occlusion_map(model, *more)
+    except error:
         model.eval()
         raise
 
@@ -445,11 +449,7 @@ def all_back_to_train(model, x, target, window, stride, fill=0.0):
 @wrong(occlusion_map)
 def not_after_an_exception(model, x, target, window, stride, fill=0.0):
     """after an exception in the model its modes are not put back (no finally)"""
-    try:
-        return occlusion_map(model, x, target, window, stride, fill)
-    except ArithmeticError:
-        model.eval()
-        raise
+    return _in_eval_after(ArithmeticError, model, x, target, window, stride, fill)
 
 
 @wrong(occlusion_map)
