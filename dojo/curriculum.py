@@ -52,7 +52,8 @@ class Kata:
 
     def shown(self, path: Path) -> str:
         """`path` as a learner types it, from the root, with forward slashes."""
-        return path.relative_to(self.root).as_posix()
+        inside = path.is_relative_to(self.root)  # an answer that stands in may be anywhere
+        return path.relative_to(self.root).as_posix() if inside else str(path)
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Curriculum:
             raise UnknownKata(
                 f"{text!r} fits {len(found)} katas: {', '.join(kata.name for kata in found[:8])}"
             )
-        near = difflib.get_close_matches(wanted, [kata.name for kata in self.katas], 3, 0.5)
+        near = difflib.get_close_matches(wanted, [kata.name for kata in self.katas], 3)
         meant = f"; did you mean {' or '.join(near)}?" if near else "; `kata list` shows them all"
         raise UnknownKata(f"no kata is called {text!r}{meant}")
 

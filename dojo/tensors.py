@@ -111,9 +111,9 @@ def _alike(before: Any, after: Any) -> bool:
     if isinstance(before, tuple) and isinstance(after, tuple):
         return len(before) == len(after) and all(map(_alike, before, after))
     if isinstance(before, torch.Tensor) and isinstance(after, torch.Tensor):
-        return before.shape == after.shape and bool(
-            ((before == after) | ((before != before) & (after != after))).all()
-        )
+        if (before.shape, before.dtype) != (after.shape, after.dtype):
+            return False
+        return bool(((before == after) | ((before != before) & (after != after))).all())
     return type(before) is type(after) and before == after
 
 

@@ -103,6 +103,13 @@ def test_every_window_of_a_larger_picture_is_judged_by_itself(rng, height):
         judge(f"a {width}x{height} block at [{left}, {top}] in (13, 10)", image.T)
 
 
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 2), (7, 9)])
+def test_a_dark_block_has_no_corner(height, width):
+    """Dark inside bright is no corner: of the four cells three are dark, not one."""
+    image = 1 - picture((9, 11), (1, 1, 1 + height, 1 + width))
+    judge(f"a dark {height}x{width} block in a bright picture", image)
+
+
 @pytest.mark.parametrize("turned", [False, True], ids=["as it is", "turned"])
 def test_the_edges_of_two_blocks_make_no_corner(turned):
     """The left edge of one, the upper edge of another: in one window, but at no one place."""

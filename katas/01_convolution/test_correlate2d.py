@@ -7,7 +7,7 @@ from dojo.checks import answer, expect, refuses, same
 
 correlate2d = answer("correlate2d")
 
-IMAGE = np.array([[1, 2, 0, 3], [4, 1, 5, 2], [0, 3, 1, 6]])
+IMAGE = np.array([[1, 2, 0, 3], [9, 1, 5, 2], [0, 3, 1, 6]])
 KERNEL = np.array([[1, 2], [-3, 5]])
 
 
@@ -18,15 +18,15 @@ def windows(image, kernel):
 
 def test_one_window_becomes_the_sum_of_products():
     """Where image and kernel are equally large there is one place, and one number."""
-    expected = np.array([[1 * 1 + 2 * 2 + 4 * -3 + 1 * 5]])
+    expected = np.array([[1 * 1 + 2 * 2 + 9 * -3 + 1 * 5]])
     same(correlate2d(IMAGE[:2, :2], KERNEL), expected)
 
 
 def test_the_window_moves_one_cell_at_a_time():
     """The window moves one cell to the right, and one cell down, until it touches the edge."""
     expected = np.array([
-        [1 + 4 - 12 + 5, 2 + 0 - 3 + 25, 0 + 6 - 15 + 10],
-        [4 + 2 - 0 + 15, 1 + 10 - 9 + 5, 5 + 4 - 3 + 30],
+        [1 + 4 - 27 + 5, 2 + 0 - 3 + 25, 0 + 6 - 15 + 10],
+        [9 + 2 - 0 + 15, 1 + 10 - 9 + 5, 5 + 4 - 3 + 30],
     ])  # fmt: skip
     same(correlate2d(IMAGE, KERNEL), expected)
 

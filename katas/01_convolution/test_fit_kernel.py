@@ -1,5 +1,6 @@
 """Learn a filter from examples: what `fit_kernel` must do, easiest first."""
 
+import contextlib
 import itertools
 
 import pytest
@@ -134,8 +135,13 @@ def test_the_kernel_is_detached(rng):
     with torch.enable_grad():
         kernel = fit_kernel(images, targets, 2, 2, 0.1)
         still_on = torch.is_grad_enabled()
+    with torch.no_grad():
+        with contextlib.suppress(RuntimeError):  # whether it can work without autograd is free
+            fit_kernel(images, targets, 2, 2, 0.1)
+        still_off = not torch.is_grad_enabled()
     expect(not kernel.requires_grad, "the kernel still requires a gradient: return it detached")
     expect(still_on, "autograd was switched on before the call and is off after it")
+    expect(still_off, "autograd was switched off before the call and is on after it")
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,13 @@ def test_it_is_the_mean_that_is_removed_not_a_fixed_number():
     finds(image.T, template.T, (0, 1))
 
 
+def test_a_part_of_the_pattern_beats_a_flat_area():
+    """A flat area scores 0, however bright: a window that holds a part of the pattern wins."""
+    template, image = np.array([[1, 0], [1, 1]]), np.array([[1, 1, 0], [1, 1, 0]])
+    finds(image, template, (0, 1))
+    finds(image.T, template.T, (1, 0))
+
+
 def test_a_place_with_a_negative_score_beats_a_worse_one():
     """The highest score wins, also where all are negative: here the inverted pattern is lowest."""
     image = np.array([[0, 1, 1, 0], [1, 1, 0, 1], [1, 1, 0, 1]])

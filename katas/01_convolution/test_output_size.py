@@ -75,6 +75,7 @@ def test_every_size_is_the_number_of_windows_that_fit(rng):
             for p in (0, 2) if k <= n + 2 * p]  # fmt: skip
     grid += [(n, int(rng.integers(1, n + 1)), *rng.integers(1, 9, 2).tolist())
              for n in rng.integers(11, 400, 30).tolist()]  # fmt: skip
+    grid += [(50, 1, 49, 0), (104, 1, 103, 0)]  # 49 * (1 / 49) is a little less than 1
     got = [output_size(*sizes) for sizes in grid]
     fit = [places(*sizes) for sizes in grid]
     off = [i for i in range(len(grid)) if got[i] != fit[i]]

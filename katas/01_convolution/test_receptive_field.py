@@ -112,6 +112,9 @@ def test_a_weight_of_zero_connects():
         conv.weight[:, :, [0, 2]] = 0
         conv.weight[:, :, :, [0, 4]] = 0
     check_box(conv, (2, 6, 9), (2, 1), (2, 1, 4, 5))
+    model = nn.Sequential(nn.Conv2d(2, 3, (2, 3)), nn.BatchNorm2d(3)).eval()
+    nn.init.zeros_(model[1].weight)
+    check_box(model, (2, 7, 9), (2, 3), (2, 3, 3, 5))
 
 
 def test_paths_that_cancel_connect():
@@ -186,6 +189,8 @@ def test_the_model_is_looked_at_in_eval_mode(modes):
     model = nn.Sequential(nn.Conv2d(2, 3, (2, 3)), nn.BatchNorm2d(3))
     model.train(modes[0])
     model[1].train(modes[1])
+    check_box(model, (2, 7, 9), (2, 3), (2, 3, 3, 5))
+    model[1] = nn.Dropout(1.0).train(modes[1])
     check_box(model, (2, 7, 9), (2, 3), (2, 3, 3, 5))
 
 

@@ -99,8 +99,9 @@ def test_the_model_can_be_trained():
 
 
 def test_logits_are_neither_probabilities_nor_their_logarithms(rng):
-    """Nothing follows the last layer: no softmax, no log-softmax, no ReLU or sigmoid."""
-    logits = logits_of(make_digit_model(), 8 * normal(rng, 64, 1, 28, 28))
+    """Nothing follows the last layer: no softmax, no log-softmax, no ReLU, sigmoid or tanh."""
+    model, images = make_digit_model(), 8 * normal(rng, 64, 1, 28, 28)
+    logits = logits_of(model, images)
     sums, logs = logits.sum(1), logits.logsumexp(1)
     for axis, told in [(1, "an image's ten"), (0, "a class's numbers over the batch")]:
         even = bool((logits.sum(axis) - 1).abs().max() < 1e-3)
@@ -110,6 +111,16 @@ def test_logits_are_neither_probabilities_nor_their_logarithms(rng):
     least, most = logits.min().item(), logits.max().item()
     expect(least < 0 or most == 0, f"640 logits lie between {least:.3g} and {most:.3g}, none of "
            "them is negative: they are cut off", logits)  # fmt: skip
+    largest = []
+    for factor in (100, 10):
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter *= factor
+        largest.append(logits_of(model, images).abs().max().item())
+    bounded = largest[1] < 2 * largest[0]
+    expect(not bounded, "weights 10 times larger, and the largest of 640 logits is "
+           f"{largest[1]:.3g} after {largest[0]:.3g}: they are cut off, or squashed",
+           largest)  # fmt: skip
 
 
 def test_an_image_alone_has_the_same_logits(rng):
@@ -203,12 +214,13 @@ def test_every_image_is_used(rng):
            len(model.seen))  # fmt: skip
 
 
-def trained_notes(images, labels, order, elsewhere):
+def trained_notes(images, labels, order, elsewhere, used=0):
     """The logits after training under these seeds, and what torch and numpy draw next."""
     torch.default_generator.manual_seed(elsewhere)
     np.random.seed(elsewhere)
     random.seed(elsewhere)
     model, generator = Notes(), seeded(order)
+    torch.rand(used, generator=generator)
     fit_digits(model, images, labels, generator)
     expect(generator.initial_seed() == order, f"the generator came with seed {order} and now has "
            f"{generator.initial_seed()}: it is seeded anew", "seeded")  # fmt: skip
@@ -230,6 +242,10 @@ def test_the_order_comes_from_the_generator_and_from_nothing_else(rng):
     alike = torch.equal(other_order, weights)
     expect(not alike, "two generators with different seeds give exactly the same weights: the "
            "order does not come from the generator", weights)  # fmt: skip
+    further_on, _ = trained_notes(images, labels, order=1, elsewhere=2, used=1)
+    alike = torch.equal(further_on, weights)
+    expect(not alike, "a generator that somebody has drawn from gives exactly the weights of a "
+           "fresh one: the order comes from its seed, not from it", further_on)  # fmt: skip
 
 
 def test_labels_stay_with_their_images(rng):

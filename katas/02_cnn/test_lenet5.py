@@ -78,8 +78,9 @@ def test_five_layers_of_6_16_120_84_and_num_classes_units(num_classes):
     got = sorted((a, b)[:: -1 if dim == 2 and (a, b) in turned else 1] for a, b, dim in got)
     seen = f"with {num_classes} classes the parameters are {', '.join(map(str, shapes))}"
     expect(got == wanted, f"{seen}, expected weights of {sizes(num_classes)} and biases", shapes)
-    trained = all(p.requires_grad for p in model.parameters())
-    expect(trained, "some parameters are frozen: requires_grad is off", "frozen")
+    frozen = [tuple(p.shape) for p in model.parameters() if not p.requires_grad]
+    told = f"{len(frozen)} of the {len(shapes)} parameters are frozen: requires_grad is off"
+    expect(not frozen, told, sorted(frozen))
 
 
 @pytest.mark.parametrize("num_classes", CLASSES)
@@ -135,12 +136,24 @@ def test_a_batch_is_the_stack_of_its_images(rng):
 
 
 @pytest.mark.parametrize("mode", [False, True], ids=["eval", "train"])
-def test_the_gradient_reaches_the_image_and_every_parameter(rng, mode):
+def test_the_gradient_reaches_the_image(rng, mode):
+    """The gradient of the image is right, in float64 and both modes."""
+    model, parts = settled(rng)
+    model.double().train(mode)
+    same_gradients(lambda x: model(x), lambda x: logits(x, parts), {"x": photos(rng, 2)})
+
+
+@pytest.mark.parametrize("mode", [False, True], ids=["eval", "train"])
+def test_the_gradient_reaches_every_parameter(rng, mode):
     """Gradients are right, in float64 and both modes, and no parameter of the ten is left out."""
     model, parts = settled(rng)
     model.double().train(mode)
     parts = [[p.double().requires_grad_() for p in part] for part in parts]
-    same_gradients(lambda x: model(x), lambda x: logits(x, parts), {"x": photos(rng, 2)})
+    x, upstream = photos(rng, 2).double(), normal(rng, 2, 10, dtype=torch.float64)
+    result = model(x)
+    expect(result.requires_grad, "the result has no gradient: the graph is cut", "cut")
+    for output in (result, logits(x, parts)):
+        (output * upstream).sum().backward()
     without = sum(p.grad is None or not p.grad.any() for p in model.parameters())
     expect(not without, f"no gradient reaches {without} of the 10 parameters", without)
     gradients = layers((p.grad for p in model.parameters()), 10)

@@ -176,10 +176,17 @@ def test_one_logit_for_each_class(images, num_classes):
 
 
 def test_logits_are_no_probabilities(rng):
-    """Nothing follows the last layer."""
-    sums = logits_of(ShiftTolerantCNN(4), 8 * normal(rng, 20, 1, 28, 28)).sum(1)
+    """Nothing follows the last layer: no softmax, no log-softmax, no sigmoid."""
+    logits = logits_of(ShiftTolerantCNN(40), 100 * normal(rng, 20, 1, 28, 28))
+    sums = logits.sum(1)
     even = bool((sums - 1).abs().max() < 1e-3)
     expect(not even, "an image's numbers add up to 1: these are probabilities, not logits", sums)
+    even = bool(logits.logsumexp(1).abs().max() < 1e-3)
+    expect(not even, "the exponentials of an image's numbers add up to 1: a log-softmax was taken",
+           logits)  # fmt: skip
+    least, most = logits.min().item(), logits.max().item()
+    expect(least < 0 or most > 1, f"800 numbers lie between {least:.3g} and {most:.3g}: these are "
+           "probabilities, not logits", logits)  # fmt: skip
 
 
 def test_all_that_a_network_has_learnt_is_in_its_state(rng):

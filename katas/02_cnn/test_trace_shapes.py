@@ -255,6 +255,7 @@ def test_the_first_layer_that_cannot_follow_counts():
     refused(nn.MaxPool2d((4, 1)), (2, 3, 5), "3 rows, padded later", behind=behind)
     behind = (nn.ReLU(), nn.Linear(7, 2))
     refused(nn.Conv2d(4, 3, 1), (3, 6, 7), "3 channels, before a Linear on maps", behind=behind)
+    refused(nn.MaxPool2d((4, 1)), (2, 3, 5), "3 rows, before a Linear on maps", behind=behind)
 
 
 def test_the_place_in_the_list_counts_not_the_layer():

@@ -379,3 +379,25 @@ def test_the_model_is_called_hooks_and_all(which):
     else:
         got, wanted = evaluate(layer, [(LOGITS, tensor([0, 1, 1, 0, 2]))]), 1.0
     same_value(got, wanted, tolerance=1e-5)
+
+
+class AnyInput(nn.Linear):
+    """Takes whole numbers too."""
+
+    def forward(self, x):
+        return super().forward(x.float())
+
+
+@pytest.mark.parametrize("which", ["train_epoch", "evaluate"])
+@pytest.mark.parametrize("dtype", [torch.int64, torch.float64, torch.uint8], ids=str)
+def test_inputs_reach_the_model_as_they_are(which, dtype):
+    """Inputs may be whole numbers, as an embedding wants them, or float64: nothing turns them."""
+    model, seen = AnyInput(1, 1, bias=False), []
+    model.register_forward_pre_hook(lambda _module, args: seen.append(args[0].dtype))
+    inputs = tensor([[1], [2]]).to(dtype)
+    if which == "train_epoch":
+        train_epoch(model, [(inputs, inputs.float())], lopsided, Descent(model.parameters()))
+    else:
+        evaluate(model, [(inputs, tensor([0, 0]))])
+    got = sorted({*map(str, seen)})
+    expect(got == [str(dtype)], f"inputs of {dtype} reach the model as {' and '.join(got)}", got)

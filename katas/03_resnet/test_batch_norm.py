@@ -67,11 +67,14 @@ def test_two_channels_by_hand():
 
 
 def test_what_is_kept_by_hand():
-    """From mean 0 and variance 1: a quarter of the batch's mean 2 and unbiased variance 2."""
+    """Mean 0 and variance 1 at first: a quarter of what each batch has, unbiased, goes in."""
     layer = BatchNorm2d(1, momentum=0.25)
-    layer(tensor([1.0, 3]).reshape(2, 1, 1, 1))
-    same(layer.running_mean.detach(), tensor([0.25 * 2]), what="running_mean")
-    same(layer.running_var.detach(), tensor([0.75 * 1 + 0.25 * 2]), what="running_var")
+    layer(tensor([5.0, 11]).reshape(2, 1, 1, 1))  # mean 8, unbiased variance 18
+    layer(tensor([1.0, 3]).reshape(2, 1, 1, 1))  # mean 2, unbiased variance 2
+    mean, variance = 0.25 * 8, 0.75 * 1 + 0.25 * 18
+    mean, variance = 0.75 * mean + 0.25 * 2, 0.75 * variance + 0.25 * 2
+    same(layer.running_mean.detach(), tensor([mean]), what="running_mean after two batches")
+    same(layer.running_var.detach(), tensor([variance]), what="running_var after two batches")
 
 
 def test_the_state_dict_is_torchs():

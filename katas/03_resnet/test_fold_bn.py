@@ -91,7 +91,8 @@ def test_the_dtype_is_convs(rng, of_conv, of_bn):
     x = normal(rng, 2, 2, 4, 5, dtype=conv.weight.dtype)
     expected = bn(conv(x)).detach()
     one = folded(conv, bn.to(getattr(torch, of_bn)))
-    kinds = sorted({str(kept.dtype).removeprefix("torch.") for kept in one.parameters()})
+    held = [kept for kept in (one.weight, one.bias) if kept is not None]
+    kinds = sorted({str(kept.dtype).removeprefix("torch.") for kept in held})
     expect(kinds == [of_conv], f"the parameters are {', '.join(kinds)}, of a conv in {of_conv} "
            f"and a bn in {of_bn}", kinds)  # fmt: skip
     same(one(x).detach(), expected, tolerance=1e-4)
@@ -150,7 +151,8 @@ def test_it_can_be_trained(rng):
     conv, bn = layers(rng, 2, 3, 2)
     one = folded(conv, bn)
     names = sorted(name for name, _ in one.named_parameters())
-    expect(names == ["bias", "weight"], f"the parameters are {names}", names)
+    found = ", ".join(names) or "none"
+    expect(names == ["bias", "weight"], f"the parameters are {found}, expected bias, weight", names)
     frozen = [name for name, parameter in one.named_parameters() if not parameter.requires_grad]
     expect(not frozen, f"requires_grad is off: {', '.join(frozen)} cannot be trained", frozen)
     one(normal(rng, 2, 2, 4, 5)).square().sum().backward()

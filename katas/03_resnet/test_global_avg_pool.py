@@ -106,7 +106,7 @@ def test_the_head_has_a_weight_for_every_channel_and_class_and_a_bias(channels, 
     expect(free, "the head's parameters are frozen: requires_grad is off", "frozen")
 
 
-@pytest.mark.parametrize("mode", [False, True], ids=["eval", "train"])
+@pytest.mark.parametrize("mode", [True, False], ids=["train", "eval"])
 @pytest.mark.parametrize(
     ("shape", "num_classes"),
     [((3, 5, 4, 6), 2), ((2, 3, 1, 1), 4), ((1, 4, 5, 2), 3), ((2, 1, 3, 4), 5),

@@ -104,11 +104,11 @@ def test_nothing_is_dropped(rng, root):
     same(predict(model, logits), logits.argmax(1), what=what)
 
 
-def test_x_may_be_whole_numbers():
-    """x is what the model takes: places in a table, say, which no float can be."""
+def test_x_may_be_whole_numbers_on_three_axes():
+    """x is what the model takes, axis 0 the images: places in a table, say, not floats."""
     model = nn.Sequential(nn.Embedding(3, 2), nn.Flatten())
     model[0].weight.data.copy_(tensor([[0.0, 1], [2, 3], [5, 4]]))
-    same(predict(model, tensor([[0, 1], [2, 0]])), tensor([3, 0]))
+    same(predict(model, tensor([[[0], [1]], [[2], [0]]])), tensor([3, 0]))
 
 
 def test_torchs_random_numbers_go_on_as_before(rng):

@@ -46,7 +46,8 @@ def test_the_callers_x_is_not_written_to(rng, training):
     """The caller goes on with x after the call: the sum is no x += ..."""
     x = normal(rng, 2, 3, 4, 5)
     kept = x.clone()
-    Residual(Does(lambda x: 2 * x + 1)).train(training)(x)
+    with torch.set_grad_enabled(training):
+        Residual(Does(lambda x: 2 * x + 1)).train(training)(x)
     same(x, kept, what="the caller's x after the call")
 
 
@@ -127,7 +128,8 @@ def test_through_a_body_of_zeros_the_gradient_passes_unchanged(rng):
 def test_what_the_body_returned_is_not_written_to(rng, training):
     """Others may hold on to the body's output, autograd too: the sum is no out += x."""
     body = Does(lambda x: 3 * x - 1)
-    Residual(body).train(training)(normal(rng, 2, 3, 4, 5))
+    with torch.set_grad_enabled(training):
+        Residual(body).train(training)(normal(rng, 2, 3, 4, 5))
     returned, kept = body.returned[0]
     same(returned, kept, what="the body's output after the call")
 
@@ -145,6 +147,10 @@ def test_a_body_may_begin_in_place(rng, n, training):
         same(x, kept, what="the caller's x after the call")
         same(result, expected)
         expect(relu.inplace, "the body's ReLU works in place no more: the body stays as it is")
+        alone = x.clone()
+        body(alone)
+        left = torch.equal(alone, x)
+        expect(not left, "asked by itself, the body works in place no more: it stays as it is")
 
 
 @pytest.mark.parametrize("begin", ["plainly", "in place"])

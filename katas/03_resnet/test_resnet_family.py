@@ -149,9 +149,9 @@ def test_the_number_of_classes_changes_fc_alone():
 def test_every_call_builds_a_model_of_its_own():
     """Models share no layer and no weight, and no call changes what a later one builds."""
     made = [built(18, CLASSES), built(50, CLASSES)]
-    made += [built(depth=depth, num_classes=CLASSES) for depth in (18, 50)]
+    made += [built(depth=depth, num_classes=CLASSES) for depth in (18, 50)] + [built(18, CLASSES)]
     held = [{id(thing) for thing in (*m.modules(), *m.parameters())} for m in made]
-    for one, two in ((0, 2), (1, 3), (0, 1)):
+    for one, two in ((0, 2), (1, 3), (0, 1), (0, 4)):
         shared = len(held[one] & held[two])
         seen = f"two models share {shared} of {len(held[one])} layers and weights"
         expect(not shared, seen, shared)

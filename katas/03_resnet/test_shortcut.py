@@ -12,7 +12,8 @@ from dojo.tensors import normal
 
 make_shortcut = answer("make_shortcut")
 
-CHANGES = [(3, 5, 1), (5, 3, 1), (4, 4, 2), (6, 10, 2), (7, 2, 2), (1, 4, 3), (3, 1, 1), (1, 1, 2)]
+CHANGES = [(3, 5, 1), (5, 3, 1), (4, 4, 2), (6, 10, 2), (7, 2, 2), (1, 4, 3), (3, 1, 1), (1, 1, 2),
+           (2, 2, 3)]  # fmt: skip
 SIZES = ("in_channels", "out_channels", "stride")
 KINDS = ("bias", "kernel", "running_mean", "running_var", "weight")
 
@@ -96,10 +97,20 @@ def test_the_projection_is_a_1x1_convolution_and_a_batch_norm(sizes):
 @pytest.mark.parametrize("sizes", [(3, 5, 1), (4, 4, 2)])
 def test_every_call_builds_a_module_of_its_own(sizes):
     """Two shortcuts of the same sizes share no weight and no statistic."""
-    one, two = make_shortcut(*sizes), make_shortcut(**dict(zip(SIZES, sizes, strict=True)))
+    one, named = make_shortcut(*sizes), make_shortcut(**dict(zip(SIZES, sizes, strict=True)))
     places = {tensor.data_ptr() for _, _, tensor in tensors(one)}
-    shared = [name for _, name, tensor in tensors(two) if tensor.data_ptr() in places]
-    expect(not shared, f"two shortcuts share {', '.join(shared)}", shared)
+    for two in (named, make_shortcut(*sizes)):
+        shared = [name for _, name, tensor in tensors(two) if tensor.data_ptr() in places]
+        expect(not shared, f"two shortcuts share {', '.join(shared)}", shared)
+
+
+@pytest.mark.parametrize("sizes", [(3, 5, 1), (4, 4, 2)])
+def test_a_fresh_batch_norm_starts_as_torchs(sizes):
+    """Scale 1, shift 0, mean 0, variance 1: with a scale of 0 nothing of x would come through."""
+    fresh = nn.BatchNorm2d(sizes[1]).state_dict()
+    for kind, _, tensor in tensors(built(*sizes)):
+        if kind in fresh:
+            same(tensor, fresh[kind], what=f"{kind} of a fresh batch norm")
 
 
 def test_one_pixel_by_hand():

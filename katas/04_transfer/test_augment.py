@@ -209,10 +209,15 @@ def test_every_place_is_as_likely_as_any_other(rng):
     """From touching the top or left border to touching the bottom or right one, evenly."""
     generator = seeded(rng)
     found = draws(rng, generator, 12, 17, (0.495, 0.495), (1.0, 1.0), count=900)
+    sides = sorted({int(side) for side in found[2:].flatten()})
+    told = f"windows with sides of 10.05 pixels, rounded, have sides of {sides}, expected 10"
+    expect(sides == [10], told, ("sides", sides))
     for what, starts, places in (("top", found[0], 3), ("left", found[1], 8)):
+        never = [place for place in range(places) if not (starts == place).any()]
+        told = f"{what} is never {' or '.join(map(str, never))} of the places 0 to {places - 1}"
+        expect(not never, told, (what, never))
         for place in reversed(range(places)):
             hits = starts == place
-            expect(hits.any(), f"{what} is never {place}, one of {places} places", (what, place))
             about(f"{what} at {place}, one of {places} places", hits, 1 / places)
 
 

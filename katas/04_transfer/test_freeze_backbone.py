@@ -156,10 +156,9 @@ def reaches_the_head(rng, model, head, calls):
     model(normal(rng, 4, 1, 7, 6))
     wanted = calls[-1] == "train"
     inside = set(part(model, head).modules())
-    expect(
-        model.training == wanted, f"after {', '.join(calls)} the model's own mode is wrong", "model"
-    )
     off = [n for n, m in model.named_modules() if m in inside and m.training != wanted]
+    expect(model.training == wanted, f"after {', '.join(calls)} the model's own mode is wrong",
+           ("model", off))  # fmt: skip
     expect(not off, f"after {', '.join(calls)} {off[0] if off else ''} of the head is not in that "
            "mode", ("head", off))  # fmt: skip
 

@@ -98,8 +98,11 @@ def test_train_reaches_the_head_and_not_the_backbone(rng, call):
     others = [m.training for m in classifier.modules() if id(m) not in mine]
     expect(all(mode == wanted for mode in others),
            f"after {call} the classifier and its head are not in that mode", others)  # fmt: skip
-    woken = sum(module.training for module in net.modules())
-    expect(not woken, f"after {call} {woken} modules of the backbone are awake", ("woken", woken))
+    for when in (call, f"{call} and a forward"):
+        woken = sum(module.training for module in net.modules())
+        expect(not woken, f"after {when} {woken} modules of the backbone are awake",
+               ("woken", woken))  # fmt: skip
+        classifier(normal(rng, 2, 2, 6, 7))
 
 
 def test_three_steps_of_training_change_the_head_alone(rng):

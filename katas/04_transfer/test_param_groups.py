@@ -40,6 +40,8 @@ def named(model, groups):
         isinstance(g, dict) and {"params", "lr"} <= set(g) for g in groups
     )
     expect(fine, f"got {type(groups).__name__}, expected a list of dicts with params and lr")
+    once = {type(g["params"]).__name__ for g in groups if not hasattr(g["params"], "__len__")}
+    expect(not once, f"params is a {' and a '.join(sorted(once))}, expected a list", "no list")
     lists = [(list(g["params"]), g["lr"]) for g in groups]
     empty = sum(not params for params, _ in lists)
     expect(not empty, f"{empty} of {len(lists)} groups hold no parameter", ("empty", len(lists)))
@@ -54,15 +56,15 @@ def rated(model, head, base_lr, decay):
     count = Counter(name for names, _ in groups for name in names)
     double = [name for name, times in count.items() if times > 1]
     times = max(count.values(), default=0)
-    expect(not double, f"{', '.join(double)} stands {times} times in the groups", double)
+    expect(not double, f"up to {times} times in the groups: {', '.join(double[:3])}", double)
     return {name: lr for names, lr in groups for name in names}
 
 
 def agree(got, wanted):
     """The same names at the same rates."""
     missing, extra = sorted(set(wanted) - set(got)), sorted(set(got) - set(wanted))
-    expect(not missing, f"{', '.join(missing[:3])} is in no group", got)
-    expect(not extra, f"{', '.join(extra[:3])} is frozen and stands in a group", got)
+    expect(not missing, f"in no group: {', '.join(missing[:3])}", got)
+    expect(not extra, f"frozen, yet in a group: {', '.join(extra[:3])}", got)
     for name, lr in wanted.items():
         fine = abs(got[name] - lr) <= 1e-9 * abs(lr)
         expect(fine, f"{name} has the rate {got[name]:.4g}, expected {lr:.4g}", got)
@@ -181,7 +183,7 @@ class WithOwn(nn.Module):
         self.scale, self.shift = nn.Parameter(torch.ones(3)), nn.Parameter(torch.zeros(3))
         self.first, self.second, self.head = nn.Linear(3, 3), nn.Linear(3, 3), nn.Linear(3, 2)
         self.shift.requires_grad_(False)
-        self.gain = nn.Parameter(torch.ones(2))
+        self.gain = nn.Parameter(torch.tensor(1.0))
 
 
 @pytest.mark.parametrize(("head", "far", "frozen"), [

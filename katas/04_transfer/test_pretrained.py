@@ -127,11 +127,34 @@ def test_the_weights_are_the_default_ones(name):
     asked_for(name)
 
 
+def test_without_the_file_there_is_no_model():
+    """It is asked for where DEFAULT says; when the network fails, no random model stands in."""
+    asked, wanted, told = [], Path(weights_of("vit_h_14").url).name, ""
+
+    def unreachable(url, *_args, **_kwargs):
+        asked.append(Path(getattr(url, "full_url", url)).name)
+        raise OSError("there is no network")
+
+    patches = pytest.MonkeyPatch.context()
+    with offline(hubs(), "torch.hub downloads"), torch.device("meta"), patches as patch:
+        patch.setattr(torch.hub, "urlopen", unreachable)
+        try:
+            pretrained("vit_h_14")
+        except NotImplementedError:
+            raise
+        except Exception as error:  # how it says no is its own affair
+            told = type(error).__name__
+    expect(told, "the file of vit_h_14 cannot be had, and a model came back all the same", "back")
+    first = asked[0] if asked else f"no file and stops with {told}"
+    expect(first == wanted, f"for vit_h_14 the answer asks for {first}, expected {wanted}", first)
+
+
 @pytest.mark.parametrize("name", ["squeezenet1_0", "mobilenet_v2", "swin_t"])
 def test_preprocess_is_the_one_of_these_weights(rng, name):
     """Each has a resize, a crop and an interpolation of its own; images of any size go in."""
     preprocess = asked_for(name)[1]
-    expect(callable(preprocess), f"preprocess is {preprocess!r}, which cannot be called")
+    kind = type(preprocess).__name__
+    expect(callable(preprocess), f"preprocess is of type {kind}, which cannot be called", kind)
     for height, width in ((250, 301), (270, 240)):
         image = torch.from_numpy(rng.integers(0, 256, (3, height, width), dtype=np.uint8))
         same(preprocess(image), weights_of(name).transforms()(image), what="preprocess(image)")
@@ -170,7 +193,7 @@ def test_the_three_belong_together(rng):
 
 
 @pytest.mark.parametrize("name", [
-    "squeezenet1_2", "resnet19", "no_such_net", "", "SqueezeNet1_1", "Resnet_Weights",
+    "squeezenet1_2", "resnet19", "no_such_net", "", "SqueezeNet1_1", "Resnet_Weights", "alexne",
     "fasterrcnn_resnet50_fpn", "quantized_mobilenet_v2", "list_models", "mobilenet-v2", " vgg11",
 ])  # fmt: skip
 def test_a_name_that_is_not_listed_is_refused(name):
@@ -179,7 +202,9 @@ def test_a_name_that_is_not_listed_is_refused(name):
         refuses(pretrained, name, because=f"the name {name!r}")
 
 
-@pytest.mark.parametrize("name", ["squeezenet1_2", "resnet19", "vgg12", "mobilenet_v4_small"])
+@pytest.mark.parametrize(
+    "name", ["squeezenet1_2", "resnet19", "vgg12", "mobilenet_v4_small", "mobilenetv2"]
+)
 def test_the_refusal_names_near_models(name):
     """The ValueError's text holds at least one of the known names that are near."""
     known, text = models.list_models(module=models), ""

@@ -105,10 +105,17 @@ def replaced(model, place, classes):
 @pytest.mark.parametrize("place", ["fc", *CLASSIFIERS])
 def test_the_head_is_replaced_where_it_stands(rng, place):
     """At fc or in classifier; the layers before and behind it are the very same as before."""
-    model = net(place)
-    replaced(model, place, 4)
-    same(torch.tensor(model(normal(rng, 3, 2, 7, 5)).shape), torch.tensor([3, 4]),
-         what="the shape of the logits for 3 images")  # fmt: skip
+    model, x = net(place).eval(), normal(rng, 3, 2, 7, 5)
+    old = model.get_submodule(place)
+    layers = [old] if place in ("fc", "classifier") else list(model.classifier)
+    new = replaced(model, place, 4)
+    with torch.no_grad():
+        same(torch.tensor(model(x).shape), torch.tensor([3, 4]),
+             what="the shape of the logits for 3 images")  # fmt: skip
+        wanted = model.last(model.body(x)).relu()
+        for layer in layers:
+            wanted = (new if layer is old else layer)(wanted)
+        same(model(x), wanted, what="the logits, layer after layer as before")
 
 
 @pytest.mark.parametrize(("name", "place"), [

@@ -40,7 +40,8 @@ def test_three_maps_in_two_columns_by_hand():
 @pytest.mark.parametrize(
     ("shape", "columns", "pad"),
     [((7, 2, 3), 3, 1), ((6, 3, 2), 3, 2), ((5, 2, 4), 2, 0), ((2, 3, 2), 5, 1), ((4, 2, 3), 1, 3),
-     ((4, 3, 2), 4, 1), ((1, 2, 3), 3, 2), ((9, 2, 1), 4, 1), ((3, 1, 4), 2, 2), ((8, 3, 2), 3, 1)],
+     ((4, 3, 2), 4, 1), ((1, 2, 3), 3, 2), ((9, 2, 1), 4, 1), ((3, 1, 4), 2, 2), ((8, 3, 2), 3, 1),
+     ((2, 1, 3), 3, 1)],
 )  # fmt: skip
 def test_any_number_of_maps(rng, shape, columns, pad):
     """Full and open last rows, more columns than maps, any pad."""

@@ -188,7 +188,8 @@ def test_a_target_that_is_no_class_is_refused(rng, target):
 
 
 @pytest.mark.parametrize(
-    ("window", "stride"), [(0, 1), (2, 0), (-1, 2), ((2, 0), 1), ((0, 2), 1), (1, (1, 0))]
+    ("window", "stride"),
+    [(0, 1), (2, 0), (-1, 2), ((2, 0), 1), ((0, 2), 1), (1, (1, 0)), (2, (-1, 2)), (2, (1, -2))],
 )
 def test_a_window_or_stride_below_1_is_refused(rng, window, stride):
     """Both begin at 1, down and across."""

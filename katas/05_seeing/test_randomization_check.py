@@ -46,9 +46,15 @@ def planted(before, after):
     return explainer
 
 
-def checked(explainer, model, generator, x=None, target=0):
+def compared(before, after, rng):
+    """What is said of fixed maps, one for each image."""
+    x = torch.zeros(len(before), 1, *before.shape[1:])
+    return randomization_check(planted(before, after), Network(rng), x, 0, seeded(rng))
+
+
+def checked(explainer, model, generator, x=None):
     x = torch.zeros(3, 1, 20, 20) if x is None else x
-    return randomization_check(explainer, model, x, target, generator)
+    return randomization_check(explainer, model, x, 0, generator)
 
 
 def test_an_explainer_that_ignores_the_model_gets_1(rng):
@@ -65,9 +71,7 @@ def test_an_explainer_that_ignores_the_model_gets_1(rng):
 def test_opposite_maps_get_minus_1(rng):
     """Where the map was high it is low now, and the other way round."""
     maps = 3 + normal(rng, 3, 6, 5)
-    same_value(
-        checked(planted(maps, 20 - 2 * maps), Network(rng), seeded(rng)), -1.0, tolerance=1e-6
-    )
+    same_value(compared(maps, 20 - 2 * maps, rng), -1.0, tolerance=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -81,15 +85,14 @@ def test_each_image_counts_by_itself(rng, after, wanted):
         "constant": torch.full_like(a, 0.1), "zero": torch.zeros_like(a), "same": a,
         "four": torch.stack([2 * a[0] + 30, -a[1] + 50, torch.full_like(a[2], 0.3), 7 * a[3]]),
     }[after]  # fmt: skip
-    same_value(checked(planted(a, b), Network(rng), seeded(rng)), wanted, tolerance=1e-6)
-    back = checked(planted(b, a), Network(rng), seeded(rng))
-    same_value(back, wanted, tolerance=1e-6)
+    same_value(compared(a, b, rng), wanted, tolerance=1e-6)
+    same_value(compared(b, a, rng), wanted, tolerance=1e-6)
 
 
 def test_of_a_single_image_all_pixels_are_compared_at_once(rng):
     """Each row is turned around, each column agrees: together 15/17, or 0.6 of ranks."""
     a, b = torch.tensor([[[0.0, 1], [4, 5]]]), torch.tensor([[[1.0, 0], [5, 4]]])
-    got = checked(planted(a, b), Network(rng), seeded(rng))
+    got = compared(a, b, rng)
     fits = min(abs(got - 15 / 17), abs(got - 0.6)) < 1e-6
     expect(fits, f"got {got:.3f}, expected 0.882 (Pearson) or 0.6 (Spearman)", got)
 
@@ -99,8 +102,7 @@ def test_the_scale_of_a_map_does_not_count(rng, scale):
     """Maps of 1e-12 are as good as any: the gradients of a network are often that faint."""
     a = normal(rng, 3, 6, 8)
     b = torch.stack([3 * a[0], -a[1], a[2]])
-    got = checked(planted(scale * a, scale * b), Network(rng), seeded(rng))
-    same_value(got, 1 / 3, tolerance=1e-5)
+    same_value(compared(scale * a, scale * b, rng), 1 / 3, tolerance=1e-5)
 
 
 NAMES = ["conv.weight", "conv.bias", "norm.weight", "norm.bias", "bare", "dense.weight",
@@ -120,6 +122,23 @@ def test_every_parameter_is_drawn_anew(rng, name):
     expect(abs(got) < 0.3, message, (name, got > 0.999))
 
 
+def test_a_parameter_of_equal_numbers_is_drawn_too(rng):
+    """A fresh batch norm has weights of 1 and biases of 0, a PReLU has one slope: all change."""
+    model, seen = nn.Sequential(nn.BatchNorm2d(3), nn.PReLU()), []
+
+    def explainer(model, x, target):
+        seen.append({name: p.detach().clone() for name, p in model.named_parameters()})
+        return x[:, 0]
+
+    old = {name: p.detach().clone() for name, p in model.named_parameters()}
+    randomization_check(explainer, model, normal(rng, 2, 3, 4, 5), 0, seeded(rng))
+    drawn = [{n for n, p in now.items() if (p != old[n]).all() and p.isfinite().all()}
+             for now in seen]  # fmt: skip
+    kept = sorted(old.keys() - set().union(*drawn))
+    message = f"{', '.join(kept)}: the numbers are all equal, and were not drawn anew"
+    expect(not kept, message, kept)
+
+
 def saliency(model, x, target):
     """The slope of the summed first outputs; it relies on the caller's grad mode."""
     x = x.clone().requires_grad_()
@@ -128,17 +147,18 @@ def saliency(model, x, target):
 
 @pytest.mark.parametrize("run", range(3))
 def test_the_saliency_of_a_small_network_notices(rng, run):
-    """Its maps change with the weights: the mean over 6 images is below 0.4, by far."""
+    """Its maps change, and the batch norm still works: the mean over 6 images is below 0.4."""
     x = normal(rng, 6, 3, 16, 16)
     around = {"padding": 1, "padding_mode": "circular"}  # a border would leave its mark on both
     model = nn.Sequential(nn.Conv2d(3, 8, 3, **around), nn.ReLU(), nn.Conv2d(8, 8, 3, **around),
-                          nn.ReLU(), nn.Flatten(), nn.Linear(2048, 4))  # fmt: skip
-    got = randomization_check(saliency, model, x, run, seeded(rng))
+                          nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(),
+                          nn.Linear(2048, 4))  # fmt: skip
+    got = randomization_check(saliency, model.eval(), x, run, seeded(rng))
     expect(got < 0.4, f"the saliency of two unlike networks correlates by {got:.3f}", got > 0.999)
 
 
 def test_the_generator_decides(rng):
-    """Same state, same number; another seed, another one; the global generator stands still."""
+    """Same state, same number; another seed or further on, another; the global one stands still."""
     model, state = Network(rng), torch.get_rng_state()
 
     def explainer(model, x, target):
@@ -147,6 +167,10 @@ def test_the_generator_decides(rng):
     got = [checked(explainer, model, torch.Generator().manual_seed(seed)) for seed in (4, 4, 5)]
     expect(got[0] == got[1], f"the same state gives {got[0]:.4f} and {got[1]:.4f}", "unrepeatable")
     expect(got[0] != got[2], f"two seeds give the same {got[0]:.4f}: what was drawn?", "fixed")
+    generator = torch.Generator().manual_seed(4)
+    first, second = (checked(explainer, model, generator) for _ in range(2))
+    message = f"asked again, the generator further on, it is the same {first:.4f}: drawn from what?"
+    expect(first != second, message, "stands still")
     still = torch.equal(torch.get_rng_state(), state)
     expect(still, "torch's global generator was drawn from", "global")
 

@@ -10,6 +10,7 @@ from torch import nn, tensor
 from dojo.checks import answer, expect, refuses, same
 from dojo.tensors import model_left_alone, normal
 
+pytestmark = pytest.mark.timeout(60)  # an answer that uses torch.func waits for its import
 smooth_grad = answer("smooth_grad")
 
 

@@ -195,6 +195,12 @@ def dark_corner(image):
 
 
 @wrong(corner_detector)
+def nothing_fires(image):
+    """no window ever fires: a threshold is too high, or a small mean became 0 as an integer"""
+    return 0 * corner_detector(image)
+
+
+@wrong(corner_detector)
 def one_place_short(image):
     """the window is one short: only 3x3 places of the pattern are gathered, a 4x4 window"""
     _checked(image)

@@ -255,6 +255,13 @@ def grad_mode_left_off(images, targets, kernel_size, steps, lr):
 
 
 @wrong(fit_kernel)
+def grad_mode_left_on(images, targets, kernel_size, steps, lr):
+    """autograd is left switched on, also for a caller who had switched it off"""
+    torch.set_grad_enabled(True)
+    return fit_kernel(images, targets, kernel_size, steps, lr)
+
+
+@wrong(fit_kernel)
 def random_start(images, targets, kernel_size, steps, lr):
     """the kernel begins with random numbers instead of zeros"""
     start = torch.randn(kernel_size, kernel_size).to(images.dtype)

@@ -133,6 +133,14 @@ def half_removed(image, template):
 
 
 @wrong(locate_pattern)
+def scaled_only(image, template):
+    """windows are scaled to length 1 and no mean is removed: a flat area still scores above 0"""
+    windows = _windows(image, template)
+    lengths = np.sqrt((windows**2).sum((2, 3)))
+    return _first((windows * template).sum((2, 3)) / np.maximum(lengths, 1e-9))
+
+
+@wrong(locate_pattern)
 def mean_of_columns(image, template):
     """each column's own mean is removed from the template, not the mean of all its cells"""
     return _first((_windows(image, template) * (template - template.mean(axis=0))).sum((2, 3)))

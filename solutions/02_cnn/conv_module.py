@@ -453,7 +453,7 @@ class OneChannelRepeated(_Redrawn):
 
 @wrong(Conv2d)
 class AlwaysTheSame(_Redrawn):
-    """a generator of its own is seeded in each layer: all layers begin alike"""
+    """a seed is set in each layer, torch's or that of a generator of its own: all begin alike"""
 
     def first(self, name, parameter, bound):
         unit = torch.rand(parameter.shape, generator=torch.Generator().manual_seed(0))

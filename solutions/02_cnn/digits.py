@@ -293,6 +293,12 @@ class NothingRegistered(nn.Module):
 
 
 @wrong(make_digit_model)
+def tanh_at_the_end():
+    """a tanh ends the network: its numbers cannot leave -1 to 1"""
+    return nn.Sequential(make_digit_model(), nn.Tanh())
+
+
+@wrong(make_digit_model)
 def seeded_inside():
     """torch's seed is set inside: every model begins with the same weights"""
     torch.default_generator.manual_seed(0)
@@ -523,6 +529,13 @@ def shuffled_by_numpy(model, images, labels, generator):
 def shuffled_by_its_own(model, images, labels, generator):
     """the order is drawn from a generator with a fixed seed, not from the one handed in"""
     return _fit(model, images, labels, _drawn(labels, torch.Generator().manual_seed(0)))
+
+
+@wrong(fit_digits)
+def shuffled_by_its_seed(model, images, labels, generator):
+    """a generator with the same seed gives the order: the one handed in may be further on"""
+    twin = torch.Generator().manual_seed(generator.initial_seed())
+    return _fit(model, images, labels, _drawn(labels, twin))
 
 
 @wrong(fit_digits)

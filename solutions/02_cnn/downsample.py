@@ -233,6 +233,13 @@ def never_mixed(kind, in_channels, out_channels):
 
 
 @wrong(make_downsample)
+def mixed_first(kind, in_channels, out_channels):
+    """the 1x1 convolution comes before the pooling: mixtures are pooled, not the input"""
+    down = _made(kind, in_channels, out_channels)
+    return nn.Sequential(*reversed(down)) if kind == "pool" else down
+
+
+@wrong(make_downsample)
 def mixed_by_three(kind, in_channels, out_channels):
     """a 3x3 convolution follows the pooling, not a 1x1 one"""
     return _made(

@@ -187,6 +187,15 @@ def overfitting_against_the_shallow_one(symptoms):
 
 
 @wrong(remedy)
+def overfitting_against_the_shallow_training(symptoms):
+    """overfitting is told by the deep test error against the shallow training, not the deep one"""
+    rule = lambda get: (  # noqa: E731
+        _cure(get) if _above(get("deep_test_error"), get("shallow_train_error"), by=0.1) else None
+    )
+    return _decided(symptoms, tests={"o": rule})
+
+
+@wrong(remedy)
 def in_the_dicts_order(symptoms):
     """the dict's order decides which symptom comes first"""
     remedy(symptoms)

@@ -236,6 +236,18 @@ def softmax_at_the_end(num_classes=10):
 
 
 @wrong(ShiftTolerantCNN)
+def sigmoid_at_the_end(num_classes=10):
+    """a sigmoid ends the network: its numbers cannot leave 0 to 1"""
+    return nn.Sequential(ShiftTolerantCNN(num_classes), nn.Sigmoid())
+
+
+@wrong(ShiftTolerantCNN)
+def log_softmax_at_the_end(num_classes=10):
+    """a log-softmax ends the network: logarithms of probabilities come out, not logits"""
+    return nn.Sequential(ShiftTolerantCNN(num_classes), nn.LogSoftmax(1))
+
+
+@wrong(ShiftTolerantCNN)
 def always_ten(num_classes=10):
     """num_classes is ignored: there are always ten logits"""
     return ShiftTolerantCNN(10)

@@ -108,6 +108,14 @@ class PoolFirst(_Net):
 
 
 @right(SmallCNN)
+class ChannelsLast(_Net):
+    """The numbers of one place stand together: the order in which maps are flattened is free."""
+
+    def flatten(self, x):
+        return x.permute(0, 2, 3, 1).flatten(1)
+
+
+@right(SmallCNN)
 class OneSequential(nn.Sequential):
     def __init__(self, num_classes=10):
         layers = []

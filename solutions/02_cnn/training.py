@@ -366,6 +366,16 @@ def two_steps_a_batch(model, batches, loss_fn, optimizer):
     return _epoch(model, batches, loss_fn, optimizer, step)
 
 
+def _as_float(batches):
+    return ((inputs.float(), targets) for inputs, targets in batches)
+
+
+@wrong(train_epoch)
+def trained_on_floats(model, batches, loss_fn, optimizer):
+    """inputs are turned into float32 before the model trains on them: they go in as they are"""
+    return train_epoch(model, _as_float(batches), loss_fn, optimizer)
+
+
 @wrong(train_epoch)
 def summed_gradients(model, batches, loss_fn, optimizer):
     """backward goes through loss times batch size: the step grows with the batch"""
@@ -654,6 +664,12 @@ def _plain(model, batches):
     """In the mode the model has, autograd as it is."""
     hits = [model(inputs).argmax(1) == labels for inputs, labels in _some(batches)]
     return torch.cat(hits).double().mean().item()
+
+
+@wrong(evaluate)
+def asked_with_floats(model, batches):
+    """evaluate turns inputs into float32 before the model is asked: they go in as they are"""
+    return evaluate(model, _as_float(batches))
 
 
 @wrong(evaluate)

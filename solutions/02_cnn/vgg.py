@@ -279,6 +279,14 @@ def last_relu_missing(config, in_channels=3):
 
 
 @wrong(vgg_features)
+def relu_missing_at_the_end(config, in_channels=3):
+    """a convolution at the end of the plan has no ReLU behind it"""
+    features = _chain(config, in_channels)
+    bare = len(features) and isinstance(features[-1], nn.ReLU)
+    return features[:-1] if bare else features
+
+
+@wrong(vgg_features)
 def relu_first(config, in_channels=3):
     """the ReLU stands before its convolution, not behind it"""
     features = list(_chain(config, in_channels))

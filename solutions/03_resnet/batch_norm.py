@@ -376,6 +376,17 @@ class LastBatchKept(_Layer):
 
 
 @wrong(BatchNorm2d)
+class FirstBatchKept(_Layer):
+    """the first batch replaces the running statistics: it too should enter by momentum only"""
+
+    def keep(self, mean, variance):
+        if self.num_batches_tracked == 0:
+            self.running_mean.copy_(mean.detach())
+            self.running_var.copy_(variance.detach())
+        super().keep(mean, variance)
+
+
+@wrong(BatchNorm2d)
 class AddedUp(_Layer):
     """each batch is added to the running statistics, and the old ones do not fade"""
 
@@ -601,6 +612,15 @@ class MeanDetached(_Layer):
     def in_training(self, x):
         mean, variance = super().in_training(x)
         return mean.detach(), variance
+
+
+@wrong(BatchNorm2d)
+class VarianceDetached(_Layer):
+    """the batch's variance is detached: the gradient does not go through it"""
+
+    def measure(self, x):
+        mean, variance = super().measure(x)
+        return mean, variance.detach()
 
 
 class _OtherAxes(_Layer):

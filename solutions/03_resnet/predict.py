@@ -235,6 +235,12 @@ def squeezed_before(model, x):
 
 
 @wrong(predict)
+def three_axes_are_one_image(model, x):
+    """x with three axes is taken for one single image, though axis 0 always counts the images"""
+    return predict(model, x.unsqueeze(0) if x.dim() == 3 else x)
+
+
+@wrong(predict)
 def along_the_batch(model, x):
     """the largest along the batch axis: one image for each class, not one class for each image"""
     return _careful(model, x, lambda logits: logits.argmax(0))

@@ -301,6 +301,15 @@ def normalised_first(in_channels, out_channels, stride):
 
 
 @wrong(make_shortcut)
+def starts_with_scale_0(in_channels, out_channels, stride):
+    """the batch norm begins with a scale of 0: nothing of x comes through at first"""
+    module = make_shortcut(in_channels, out_channels, stride)
+    for norm in list(module.children())[1:]:
+        nn.init.zeros_(norm.weight)
+    return module
+
+
+@wrong(make_shortcut)
 def normalised_over_in_channels(in_channels, out_channels, stride):
     """the batch norm is made for in_channels, though out_channels reach it"""
 

@@ -115,6 +115,13 @@ def axes_exchanged(images, similar):
 
 
 @wrong(choose_strategy)
+def facts_exchanged(images, similar):
+    """similarity decides whether layers train along, and the number of images how many"""
+    _checked(images, similar)
+    return _choose(images, similar, ("FINE_TUNE_ALL", "FEATURES_EARLY", "FINE_TUNE", "FEATURES"))
+
+
+@wrong(choose_strategy)
 def similar_upside_down(images, similar):
     """similar is read upside down: similar images get what different ones should"""
     _checked(images, similar)
@@ -309,6 +316,13 @@ def truth_of_anything(images, similar):
 def compared_with_true(images, similar):
     """similar is looked up among True and False, where 1 and 0 are found too (1 == True)"""
     _checked(images, bool(similar) if similar in (True, False) else similar)
+    return _choose(images, similar)
+
+
+@wrong(choose_strategy)
+def ints_are_bools(images, similar):
+    """similar may be 1 or 0: isinstance(similar, int) holds for bools and for ints"""
+    _checked(images, bool(similar) if isinstance(similar, int) else similar)
     return _choose(images, similar)
 
 

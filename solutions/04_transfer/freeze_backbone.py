@@ -163,7 +163,7 @@ def by_hooks_alone(model, head):
 
 @wrong(freeze_backbone)
 def statistics_drift(model, head):
-    """only gradients are stopped: the batch norms' running statistics drift in train mode"""
+    """running statistics drift: batch norms run in train mode, which needs no gradient"""
     part = _found(model, head)
     model.requires_grad_(False)
     part.requires_grad_(True)
@@ -309,6 +309,20 @@ def nothing_wakes(model, head):
     part.requires_grad_(True)
     model.train = _stay_asleep.__get__(model)
     model.eval()
+
+
+@wrong(freeze_backbone)
+def own_mode_stays(model, head):
+    """model.train() reaches the head alone: the model itself stays in eval"""
+    part = _found(model, head)
+    nothing_wakes(model, head)
+    part.train()
+
+    def train(mode=True):
+        part.train(mode)
+        return model
+
+    model.train = train
 
 
 @wrong(freeze_backbone)

@@ -153,12 +153,10 @@ def head_missing(model, head, base_lr, decay):
 
 @wrong(param_groups)
 def exhausted(model, head, base_lr, decay):
-    """params is a generator that was used up: nothing is left in the group"""
+    """params is a generator, not a list: whoever looks at it first uses it up"""
     found = param_groups(model, head, base_lr, decay)
     for group in found:
-        params = iter(group["params"])
-        sum(p.numel() for p in params)
-        group["params"] = params
+        group["params"] = iter(group["params"])
     return found
 
 
@@ -188,6 +186,15 @@ def twice_in_its_group(model, head, base_lr, decay):
 def shared_with_the_first(model, head, base_lr, decay):
     """a shared parameter goes to the first child, not to the nearer"""
     return _groups(model, head, base_lr, decay, order=lambda name: 0)
+
+
+@wrong(param_groups)
+def shared_with_the_farther(model, head, base_lr, decay):
+    """a shared parameter goes to the farther child, not to the nearer"""
+    names = [n for n, c in model.named_children() if n == head or _owns(c)]
+    return _groups(
+        model, head, base_lr, decay, order=lambda n: -abs(names.index(n) - names.index(head))
+    )
 
 
 @wrong(param_groups)
@@ -236,6 +243,14 @@ def head_is_last(model, head, base_lr, decay):
 def one_direction(model, head, base_lr, decay):
     """children behind the head get rates above its own"""
     return _groups(model, head, base_lr, decay, distance_of=lambda place, at, count: at - place)
+
+
+@wrong(param_groups)
+def behind_at_the_base_rate(model, head, base_lr, decay):
+    """children behind the head all get its own rate: they have distances too"""
+    return _groups(
+        model, head, base_lr, decay, distance_of=lambda place, at, count: max(at - place, 0)
+    )
 
 
 @wrong(param_groups)

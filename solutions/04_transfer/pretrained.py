@@ -153,6 +153,24 @@ def v2_for_all(name):
 
 
 @wrong(pretrained)
+def v2_else_v1(name):
+    """IMAGENET1K_V2 where there is one, else IMAGENET1K_V1: some models have neither"""
+    entries = _known(name)
+    return _three(name, getattr(entries, "IMAGENET1K_V2", None) or entries.IMAGENET1K_V1)
+
+
+@wrong(pretrained)
+def random_where_it_fails(name):
+    """a download that fails is passed over: a model with random weights comes back"""
+    weights = _known(name).DEFAULT
+    try:
+        return _three(name, weights)
+    except OSError:
+        model = models.get_model(name).eval()
+        return model, weights.transforms(), weights.meta["categories"]
+
+
+@wrong(pretrained)
 def last_of_the_enum(name):
     """the last weights of the enum are taken: they need not be those that DEFAULT names"""
     return _three(name, list(_known(name))[-1])
@@ -192,6 +210,13 @@ def own_constants(name):
     """preprocess is your own, resize 256 and crop 224: these weights were tested with another"""
     model, _, categories = _three(name, _known(name).DEFAULT)
     return model, _own_transform(256, 224, _MEAN, _STD), categories
+
+
+@wrong(pretrained)
+def preprocess_of_the_first(name):
+    """preprocess is that of the enum's first weights, the model has those of DEFAULT"""
+    model, _, categories = _three(name, _known(name).DEFAULT)
+    return model, next(iter(_known(name))).transforms(), categories
 
 
 @wrong(pretrained)

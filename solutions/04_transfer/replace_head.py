@@ -298,6 +298,16 @@ def put_behind(model, num_classes):
 
 
 @wrong(replace_head)
+def moved_to_the_end(model, num_classes):
+    """the new head comes after all layers of the classifier: those behind the old one go before"""
+    owner, name = _place_of_head(model)
+    old = getattr(owner, name)
+    delattr(owner, name)
+    owner.add_module(name, _new(old, _checked(num_classes)))
+    return model
+
+
+@wrong(replace_head)
 def attribute_only(model, num_classes):
     """only the number out_features is changed: the weight has its old shape"""
 

@@ -511,10 +511,11 @@ def _hooked(model, x, layers, eval_mode=True, leave=(), see=lambda args, output:
     """As _outputs; `leave` says what is not put back, `see` what is kept of a call."""
     found, hooks = {}, []
     modes = [(module, module.training) for module in model.modules()]
+    parts = [(name, _layer(model, name)) for name in layers]  # an unknown one leaves no trace
     try:
-        for name in layers:
+        for name, part in parts:
             hooks.append(
-                _layer(model, name).register_forward_hook(
+                part.register_forward_hook(
                     lambda m, args, output, name=name: found.update({name: see(args, output)})
                 )
             )
@@ -522,8 +523,9 @@ def _hooked(model, x, layers, eval_mode=True, leave=(), see=lambda args, output:
             model.eval()
         with torch.no_grad():
             model(x)
-        if "hooks on success" in leave:
-            hooks = []
+        hooks, modes = (
+            [] if f"{n} on success" in leave else v for n, v in (("hooks", hooks), ("modes", modes))
+        )
     except BaseException:
         hooks, modes = ([] if n in leave else v for n, v in (("hooks", hooks), ("modes", modes)))
         raise
@@ -572,9 +574,19 @@ def modes_read_too_late(model_a, model_b, x, layers):
 @wrong(transfer_profile)
 def left_in_eval(model_a, model_b, x, layers):
     """the models are left in eval mode"""
-    model_a.eval()
-    model_b.eval()
-    return transfer_profile(model_a, model_b, x, layers)
+    leave = ("modes", "modes on success")
+    return _profile(model_a, model_b, x, layers, lambda *a: _hooked(*a, leave=leave))
+
+
+@wrong(transfer_profile)
+def only_the_root_put_back(model_a, model_b, x, layers):
+    """only the model's own mode is put back: its submodules stay in eval"""
+    modes = [(model, model.training) for model in (model_a, model_b)]
+    try:
+        return left_in_eval(model_a, model_b, x, layers)
+    finally:
+        for model, training in modes:
+            model.training = training
 
 
 @wrong(transfer_profile)
@@ -604,6 +616,12 @@ def modes_lost_by_an_exception(model_a, model_b, x, layers):
 
 
 @wrong(transfer_profile)
+def nothing_put_back_after_an_exception(model_a, model_b, x, layers):
+    """neither hooks nor modes are put back when the model raises: no finally"""
+    return _profile(model_a, model_b, x, layers, lambda *a: _hooked(*a, leave=("modes", "hooks")))
+
+
+@wrong(transfer_profile)
 def hooks_left(model_a, model_b, x, layers):
     """the hooks are never removed"""
     leave = ("hooks", "hooks on success")
@@ -614,6 +632,16 @@ def hooks_left(model_a, model_b, x, layers):
 def hooks_left_by_an_exception(model_a, model_b, x, layers):
     """the hooks are not removed when the model raises: no finally"""
     return _profile(model_a, model_b, x, layers, lambda *a: _hooked(*a, leave=("hooks",)))
+
+
+@wrong(transfer_profile)
+def hooks_left_at_an_unknown_name(model_a, model_b, x, layers):
+    """an unknown name leaves hooks on the layers before it: they are put on outside the try"""
+    known = dict(model_a.named_modules())
+    for name in layers:
+        if not all(n in known for n in layers) and name in known:
+            known[name].register_forward_hook(lambda *args: None)
+    return transfer_profile(model_a, model_b, x, layers)
 
 
 @wrong(transfer_profile)

@@ -1,5 +1,6 @@
 """Two pipelines from raw images to what a network takes: one to train on, one to evaluate with."""
 
+import random
 from collections.abc import Callable
 
 from dojo import right, vision, wrong  # noqa: F401 - vision: torchvision needs it in places
@@ -324,7 +325,7 @@ def other_numbers(size):
 
 
 @wrong(train_transform)
-def seeded_when_built(size):
+def seeded_in_every_call(size):
     """every image gets the same draws: torch is seeded in every call"""
     pipeline = train_transform(size)
 
@@ -333,6 +334,20 @@ def seeded_when_built(size):
         return pipeline(image)
 
     return transform
+
+
+@wrong(train_transform)
+def seeded_when_built(size):
+    """torch's seed is set when the pipeline is built"""
+    torch.manual_seed(0)
+    return train_transform(size)
+
+
+@wrong(train_transform)
+def mirrored_by_python(size):
+    """whether an image is mirrored is drawn from Python's random, not from torch's generator"""
+    mirror = v2.Lambda(lambda x: x.flip(-1) if random.random() < 0.5 else x)
+    return _train(size, flip=mirror)
 
 
 @wrong(train_transform)

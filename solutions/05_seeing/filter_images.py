@@ -51,12 +51,16 @@ HINTS = [
 ]
 
 
-def _images(weight, most=None, order=(0, 2, 3, 1), middle=0.5):
-    """The answer with one part exchanged."""
+def _most(weight):
+    return weight.abs().amax((1, 2, 3), keepdim=True)
+
+
+def _images(weight, scale=_most, order=(0, 2, 3, 1), middle=0.5):
+    """The answer with one part exchanged; what is refused is refused before it is scaled."""
     if weight.dim() != 4 or weight.shape[1] not in (1, 3):
         raise ValueError("shape")
     weight = weight.detach()
-    most = weight.abs().amax((1, 2, 3), keepdim=True) if most is None else most
+    most = scale(weight)
     most = torch.where(most == 0, torch.ones_like(most), most)
     return (middle + weight / most / 2).expand(-1, 3, -1, -1).permute(*order).contiguous()
 
@@ -116,25 +120,25 @@ def min_to_max(weight):
 @wrong(filters_to_images)
 def one_scale_for_all(weight):
     """all filters share one scale: weak ones are grey"""
-    return _images(weight, weight.detach().abs().amax().reshape(1, 1, 1, 1))
+    return _images(weight, lambda weight: weight.abs().amax().reshape(1, 1, 1, 1))
 
 
 @wrong(filters_to_images)
 def a_scale_for_each_channel(weight):
     """every channel has a scale of its own: the colours of a filter are wrong"""
-    return _images(weight, weight.detach().abs().amax((2, 3), keepdim=True))
+    return _images(weight, lambda weight: weight.abs().amax((2, 3), keepdim=True))
 
 
 @wrong(filters_to_images)
 def scaled_by_the_maximum(weight):
     """the scale is the largest weight, not the largest magnitude: negative ones fall below 0"""
-    return _images(weight, weight.detach().amax((1, 2, 3), keepdim=True).clamp(min=1e-3))
+    return _images(weight, lambda weight: weight.amax((1, 2, 3), keepdim=True))
 
 
 @wrong(filters_to_images)
 def scaled_by_the_norm(weight):
     """the scale is the filter's norm, not its largest magnitude"""
-    return _images(weight, weight.detach().flatten(1).norm(dim=1).reshape(-1, 1, 1, 1))
+    return _images(weight, lambda weight: weight.flatten(1).norm(dim=1).reshape(-1, 1, 1, 1))
 
 
 @wrong(filters_to_images)
@@ -158,13 +162,13 @@ def black_is_zero(weight):
 @wrong(filters_to_images)
 def cut_off(weight):
     """weights below 0 are cut off, not drawn darker than grey"""
-    return _images(weight.clamp(min=0), weight.detach().abs().amax((1, 2, 3), keepdim=True))
+    return _images(weight.clamp(min=0), lambda _: _most(weight.detach()))
 
 
 @wrong(filters_to_images)
 def twice_too_strong(weight):
     """the weight is not halved: the ends lie at -0.5 and 1.5"""
-    return _images(weight, weight.detach().abs().amax((1, 2, 3), keepdim=True) / 2)
+    return _images(weight, lambda weight: _most(weight) / 2)
 
 
 @wrong(filters_to_images)
@@ -187,7 +191,7 @@ def zeros_are_black(weight):
 @wrong(filters_to_images)
 def with_a_small_number(weight):
     """a fixed small number is added to the scale: faint filters come out greyer"""
-    return _images(weight, weight.detach().abs().amax((1, 2, 3), keepdim=True) + 1e-5)
+    return _images(weight, lambda weight: _most(weight) + 1e-8)
 
 
 @wrong(filters_to_images)
@@ -250,9 +254,8 @@ def any_channels(weight):
     """other than 1 or 3 channels are drawn by their first three instead of being refused"""
     if weight.dim() != 4 or weight.shape[1] < 1:
         raise ValueError("shape")
-    most = weight.detach().abs().amax((1, 2, 3), keepdim=True)
     few = weight[:, :3] if weight.shape[1] > 2 else weight[:, :1]
-    return _images(few, most)
+    return _images(few, lambda _: _most(weight.detach()))
 
 
 @wrong(filters_to_images)

@@ -276,6 +276,30 @@ def weights_scaled(explainer, model, x, target, generator):
 
 
 @wrong(randomization_check)
+def with_the_spread_it_had(explainer, model, x, target, generator):
+    """parameters keep their own mean and spread: one whose numbers are equal is not drawn anew"""
+
+    def renew(model, generator):
+        for parameter in model.parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            parameter.copy_(parameter.mean() + noise * parameter.std(correction=0))
+
+    return _check(explainer, model, x, target, generator, renew=renew)
+
+
+@wrong(randomization_check)
+def buffers_drawn_too(explainer, model, x, target, generator):
+    """buffers are drawn anew too: a batch norm's running variance falls below 0"""
+
+    def renew(model, generator):
+        for value in model.state_dict().values():
+            if value.is_floating_point():
+                value.normal_(generator=generator)
+
+    return _check(explainer, model, x, target, generator, renew=renew)
+
+
+@wrong(randomization_check)
 def global_generator(explainer, model, x, target, generator):
     """the new weights come from torch's global generator, not from the one handed in"""
     return _check(

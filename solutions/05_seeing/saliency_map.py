@@ -279,11 +279,17 @@ def _chosen(values, logits, target):
 
 @wrong(saliency_map)
 def loss(model, x, target=None):
-    """the gradient is that of the loss (or log-probability), not of the logit"""
+    """the gradient is that of the loss, averaged over the batch, not that of the logit"""
     return _map(
         model, x, target,
         score=lambda logits, t: -_chosen(logits.log_softmax(1), logits, t) / len(logits),
     )  # fmt: skip
+
+
+@wrong(saliency_map)
+def log_probability(model, x, target=None):
+    """the gradient is that of the log-probability (or summed loss), not of the logit"""
+    return _map(model, x, target, score=lambda logits, t: _chosen(logits.log_softmax(1), logits, t))
 
 
 @wrong(saliency_map)
