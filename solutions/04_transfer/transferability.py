@@ -523,9 +523,10 @@ def _hooked(model, x, layers, eval_mode=True, leave=(), see=lambda args, output:
             model.eval()
         with torch.no_grad():
             model(x)
-        hooks, modes = (
-            [] if f"{n} on success" in leave else v for n, v in (("hooks", hooks), ("modes", modes))
-        )
+        if "hooks on success" in leave:
+            hooks = []
+        if "modes on success" in leave:
+            modes = []
     except BaseException:
         hooks, modes = ([] if n in leave else v for n, v in (("hooks", hooks), ("modes", modes)))
         raise

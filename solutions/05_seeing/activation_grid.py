@@ -201,19 +201,17 @@ def constant_as_it_is(maps, columns, pad=1):
 @wrong(to_grid)
 def with_a_small_number(maps, columns, pad=1):
     """a fixed small number is added to the range: quiet maps come out darker"""
-    return _sheet(
-        maps, columns, pad,
-        stretch=lambda tile: (tile - tile.min()) / (tile.max() - tile.min() + 1e-5),
-    )  # fmt: skip
+    return _sheet(maps, columns, pad, stretch=_over_more_than_its_range(1e-5))
+
+
+def _over_more_than_its_range(more):
+    return lambda tile: (tile - tile.min()) / (tile.max() - tile.min() + more)
 
 
 @wrong(to_grid)
 def with_a_tiny_number(maps, columns, pad=1):
     """1e-8 is added to the range: maps that are quieter still do not reach 1"""
-    return _sheet(
-        maps, columns, pad,
-        stretch=lambda tile: (tile - tile.min()) / (tile.max() - tile.min() + 1e-8),
-    )  # fmt: skip
+    return _sheet(maps, columns, pad, stretch=_over_more_than_its_range(1e-8))
 
 
 @wrong(to_grid)
