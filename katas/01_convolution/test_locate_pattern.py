@@ -121,6 +121,16 @@ def test_a_part_of_the_pattern_beats_a_flat_area():
     finds(image.T, template.T, (1, 0))
 
 
+def test_neither_bright_nor_dark_surroundings_count():
+    """Dark left, bright right: where more cells say so wins, be its window bright or dark."""
+    step = np.array([[0] * 4 + [1] * 4] * 8)
+    bright, dark = [1, 1, 1, 0, 1, 1, 1, 1], [0, 0, 0, 0, 1, 0, 0, 0]  # 1/2 a row, flat rows 0
+    for rows, row in (([bright] * 8 + [[0] * 8] + [dark] * 7, 0),
+                      ([bright] * 7 + [[1] * 8] + [dark] * 8, 8)):  # fmt: skip
+        finds(np.array(rows), step, (row, 0))
+        finds(np.array(rows).T, step.T, (0, row))
+
+
 def test_a_place_with_a_negative_score_beats_a_worse_one():
     """The highest score wins, also where all are negative: here the inverted pattern is lowest."""
     image = np.array([[0, 1, 1, 0], [1, 1, 0, 1], [1, 1, 0, 1]])

@@ -133,6 +133,13 @@ def half_removed(image, template):
 
 
 @wrong(locate_pattern)
+def brightness_counts_against(image, template):
+    """a window's brightness is taken off its score once more: a darker window wins"""
+    windows = _windows(image, template)
+    return _first((windows * (template - template.mean() - 0.1)).sum((2, 3)))
+
+
+@wrong(locate_pattern)
 def scaled_only(image, template):
     """windows are scaled to length 1 and no mean is removed: a flat area still scores above 0"""
     windows = _windows(image, template)
