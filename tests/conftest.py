@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -19,6 +20,9 @@ ROOT = Path(__file__).resolve().parent.parent
 TOYS = ROOT / "tests" / "toys"
 CHAPTER = "01_toys"
 collect_ignore = ["toys", "browser"]  # katas of the house below; what `nox -s page` runs
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell begins what it runs behind (&)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what tests start can be ended again
 
 
 class Project:
